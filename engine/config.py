@@ -1,0 +1,213 @@
+"""What a run is: one validated value, a part each for model, data, optimiser, schedule, training, telemetry.
+
+Fractions are fractions (accuracy 0.95, not 95); lengths are in epochs, steps or seconds as the name says.
+Reading files, merging flags and wording the errors is ``config_file``'s work. Imports no torch.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+Arch = Literal["resnet"]
+Shortcut = Literal["A", "B", "C", "none"]
+DatasetName = Literal["digits", "iris", "cifar10", "cifar100", "imagefolder", "synthetic"]
+Normalisation = Literal["cifar10", "cifar100", "imagenet", "half", "pixel-mean", "unit"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def _device_name(value: str) -> str:
+    kind, _, index = value.partition(":")
+    if kind not in {"auto", "cpu", "cuda", "mps"} or (index and not (kind == "cuda" and index.isdecimal())):
+        raise ValueError("allowed: auto, cpu, mps, cuda, cuda:0, cuda:1, …")
+    return value
+
+
+class Part(BaseModel):
+    """A table of the configuration: immutable, unknown keys refused, non-finite numbers refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ModelConfig(Part):
+    """The network."""
+
+    arch: Arch = "resnet"
+    """resnet: the CIFAR network of He et al. 2015, section 4.2."""
+    depth: PositiveInt = 20
+    """Number of weighted layers, 6n+2."""
+    shortcut: Shortcut = "A"
+    """A: identity, zero-padded where the shape changes; B: 1x1 projection there; C: projection everywhere;
+    none: a plain network."""
+
+    @model_validator(mode="after")
+    def _depth_fits(self) -> Self:
+        if self.depth < 8 or (self.depth - 2) % 6:
+            below = max(8, self.depth - (self.depth - 2) % 6)
+            nearest = f"{below} and {below + 6}" if self.depth > 8 else "8"
+            raise ValueError(
+                f"depth = {self.depth}: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
+                f"the nearest allowed: {nearest}"
+            )
+        return self
+
+
+class DataConfig(Part):
+    """The dataset, its split, and how training images are augmented."""
+
+    dataset: DatasetName = "digits"
+    """Which dataset; `resnet-tui data` lists them."""
+    dir: Path | None = None
+    """Where the data lies. Empty: this platform's cache folder. For imagefolder: the folder with train/ and
+    test/ (or val/)."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 32
+    """Height and width to which imagefolder and synthetic bring images, in pixels."""
+    val_size: Annotated[int, Field(ge=0)] = 0
+    """Training images set aside for validation, stratified by class; He et al. use 5000."""
+    normalise: Normalisation = "unit"
+    """cifar10, cifar100, imagenet: published mean and standard deviation; half: mean and deviation 0.5;
+    pixel-mean: the training set's mean image subtracted (He et al.); unit: values 0 to 1."""
+    crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
+    """Zero pixels added on each side before a random crop; 0: no crop."""
+    flip: bool = False
+    """Mirror half of the training images left to right."""
+    cutout: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Side of a square blanked at a random place, in pixels; 0: none."""
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Alpha of the Beta distribution that mixes pairs of images; 0: none."""
+    residence: Literal["auto", "memory", "stream"] = "auto"
+    """memory: the set lives on the training device; stream: worker processes read it from disk;
+    auto: memory where it fits."""
+    workers: Annotated[int, Field(ge=0, le=256)] = 2
+    """Worker processes of a streamed dataset."""
+    synthetic_size: Annotated[int, Field(ge=10, le=10_000_000)] = 512
+    """Training images of the synthetic dataset; its test set has a quarter as many."""
+    synthetic_classes: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Classes of the synthetic dataset."""
+
+
+class OptimConfig(Part):
+    """The optimiser."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """Peak learning rate."""
+    momentum: Rate = 0.9
+    """For sgd."""
+    nesterov: bool = False
+    """For sgd."""
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    """For adam and adamw."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    decay_norm_and_bias: bool = True
+    """Whether weight decay also applies to norm parameters and biases, as in the papers."""
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Largest L2 norm of the whole gradient; 0: no clipping."""
+    accumulate: PositiveInt = 1
+    """Parts into which a batch is split so that it needs less memory; norm statistics are per part."""
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
+            raise ValueError("nesterov = true needs name = \"sgd\" and a momentum above 0")
+        return self
+
+
+def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:
+    if list(milestones) != sorted(set(milestones)) or not all(0 < m < 1 for m in milestones):
+        raise ValueError("allowed: rising fractions of the run between 0 and 1, such as [0.5, 0.75]")
+    return milestones
+
+
+class ScheduleConfig(Part):
+    """The learning rate over the run. Shapes are functions of the fraction done, so `--epochs` scales them."""
+
+    name: Literal["constant", "multistep", "cosine", "onecycle"] = "constant"
+    milestones: Annotated[tuple[float, ...], AfterValidator(_rising)] = (0.5, 0.75)
+    """multistep: fractions of the run at which the rate is multiplied by gamma."""
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """multistep: factor at each milestone."""
+    final: Fraction = 0.0
+    """cosine and onecycle: the last rate as a fraction of the peak."""
+    peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """onecycle: fraction of the run at which the peak is reached."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Length of the warm-up, in epochs; the shape follows after it."""
+    warmup_start: Fraction = 0.1
+    """The rate at the start of the warm-up as a fraction of the peak."""
+    warmup: Literal["linear", "constant"] = "linear"
+    """linear: rises from warmup_start to 1; constant: stays at warmup_start, as He et al. do for depth 110."""
+
+
+class TrainConfig(Part):
+    """Length, batch, precision, and when to stop."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 128
+    """Images an optimiser step."""
+    eval_batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    device: Annotated[str, AfterValidator(_device_name)] = "auto"
+    """auto picks CUDA, then MPS, then the CPU."""
+    precision: Precision = "auto"
+    """auto: bfloat16 autocast on CUDA devices that have it, else float32."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the exponential moving average of the weights a step; 0: none. With it, the average is
+    evaluated."""
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better accuracy after which the run stops; 0: never."""
+    target_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Stop at this accuracy (validation where there is a split, else test), and exit with 4 if it is never
+    reached; 0: no target."""
+    checkpoint_every_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps between checkpoints, besides those at the end of each epoch; 0: none."""
+
+
+class TelemetryConfig(Part):
+    """What is measured while it trains, and how often."""
+
+    every_steps: PositiveInt = 10
+    """Steps between readings of loss, accuracy and gradient norms: the one host-device synchronisation."""
+    gradient_norms: bool = True
+    """Whether the gradient norm of every block is measured."""
+    system_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 2.0
+    """Seconds between readings of device and host use."""
+
+
+class RunConfig(Part):
+    """A whole run. Equal configurations give equal runs on the same machine."""
+
+    name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """The preset's name; part of the run directory's."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    train: TrainConfig = TrainConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.schedule.warmup_epochs >= self.train.epochs:
+            raise ValueError(
+                f"schedule.warmup_epochs = {self.schedule.warmup_epochs:g} must be below "
+                f"train.epochs = {self.train.epochs}; shorten it with --set schedule.warmup_epochs=…"
+            )
+        if self.optim.accumulate > self.train.batch_size // 2:
+            raise ValueError(
+                f"optim.accumulate = {self.optim.accumulate} leaves fewer than two images a part of "
+                f"train.batch_size = {self.train.batch_size}; at most {self.train.batch_size // 2}"
+            )
+        if self.data.dataset == "imagefolder" and self.data.dir is None:
+            raise ValueError(
+                "data.dir is missing: imagefolder needs the folder that holds train/ and test/ (or val/); "
+                "give it with --data-dir"
+            )
+        return self

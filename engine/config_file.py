@@ -1,0 +1,150 @@
+"""From TOML files and flags to a ``RunConfig``, and every error of it at once, in words.
+
+Precedence: flags over the preset over the defaults. Imports no torch.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.config import RunConfig
+from engine.errors import ConfigError
+from engine.text import one_line
+
+Tree = dict[str, Any]
+MAX_FILE_BYTES = 1 << 20
+
+
+def read_toml(path: Path) -> Tree:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, is larger than 1 MiB, or is not TOML (with the line).
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: larger than 1 MiB, which no configuration is")
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def to_toml(config: RunConfig) -> str:
+    """Write ``config`` in full: running the text again gives the same run."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split ``section.key=value``; the value is read as TOML, or as a string where it is none.
+
+    Raises:
+        ConfigError: there is no ``=`` or no key.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"--set {text!r}: write section.key=value, such as --set optim.lr=0.05")
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return key, value.strip()
+    return key, parsed["value"] if set(parsed) == {"value"} else value.strip()
+
+
+def build_config(preset: Tree, flags: Mapping[str, tuple[str, Any]], file: str = "defaults") -> RunConfig:
+    """Merge and validate.
+
+    Args:
+        preset: what the preset file holds.
+        flags: dotted key to (the flag as the person wrote it, value); these win.
+        file: the name to give in errors for what comes from the preset.
+
+    Raises:
+        ConfigError: with one line a problem: where it comes from, key, value, what is allowed.
+    """
+    tree: Tree = {k: dict(v) if isinstance(v, dict) else v for k, v in preset.items()}
+    sources: dict[str, str] = {}
+    problems: list[str] = []
+    for key, (flag, value) in flags.items():
+        *sections, last = key.split(".")
+        table = tree
+        for section in sections:
+            inner = table.setdefault(section, {})
+            if not isinstance(inner, dict):
+                problems.append(f"{flag}: {key} = {value!r}: {section} is a value, not a table")
+                break
+            table = inner
+        else:
+            table[last] = value
+        sources[key] = flag
+    try:
+        config = RunConfig.model_validate(tree)
+    except ValidationError as error:
+        problems += [_problem(details, sources, file) for details in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the closest of ``allowed``, or nothing."""
+    matches = difflib.get_close_matches(word.lower(), {a.lower() for a in allowed}, n=1, cutoff=0.5)
+    for name in allowed:
+        if matches and name.lower() == matches[0]:
+            return f"; did you mean {name!r}?"
+    return ""
+
+
+def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> str:
+    """Word one validation error: source, key, value, what is allowed."""
+    parts = [str(part) for part in details["loc"]]
+    key = ".".join(parts)
+    source = next((sources[k] for k in (key, ".".join(parts[:2])) if k in sources), None)
+    if source is None and (not parts or len(parts) == 1):
+        # A rule over a whole table: name the flags that touched it.
+        touched = [flag for k, flag in sources.items() if not parts or k.startswith(parts[0] + ".")]
+        source = ", ".join(dict.fromkeys(touched)) or None
+    where = one_line(source or file)
+    value = details["input"]
+    message = details["msg"].removeprefix("Value error, ").replace("Input should be", "allowed:")
+    if details["type"] == "extra_forbidden":
+        allowed = _keys_of(parts[:-1])
+        hint = nearest(parts[-1], allowed)
+        return f"{where}: {one_line(f'unknown key {key!r}{hint}')} (allowed: {', '.join(allowed)})"
+    if details["type"] == "value_error" and len(parts) <= 1:
+        return f"{where}: {one_line(f'[{key}] {message}' if key else message)}"
+    if details["type"] == "literal_error":
+        choices = _choices_of(parts)
+        message = f"allowed: {', '.join(choices)}{nearest(str(value), choices)}"
+    return f"{where}: {one_line(f'{key} = {value!r}: {message}')}"
+
+
+def _field(parts: list[str]) -> Any:
+    annotation: Any = RunConfig
+    for part in parts:
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        annotation = annotation.model_fields[part].annotation
+    return annotation
+
+
+def _keys_of(parts: list[str]) -> list[str]:
+    model = _field(parts)
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _choices_of(parts: list[str]) -> list[str]:
+    return [str(choice) for choice in get_args(_field(parts))]

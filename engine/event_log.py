@@ -1,0 +1,86 @@
+"""A run's events on disk, one a line. Whatever a crash cuts off costs that one line. Imports no torch."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.events import CheckpointSaved, Event, RunFinished, decode, encode
+
+MAX_LINE_BYTES = 16 << 20
+_CHUNK = 1 << 20
+
+
+class EventLog:
+    """Appends events to a run's ``events.jsonl``, each in one write; a sink."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the log.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.next_seq = max((event.seq for event in read_events(path)), default=-1) + 1
+        self._file = path.open("ab", buffering=0)
+        if self._file.tell() and not _ends_with_newline(path):
+            self._file.write(b"\n")  # the line that a crash cut short stays one damaged line
+
+    def emit(self, event: Event) -> None:
+        """Append ``event``; on disk for sure once it tells of something that must not be lost."""
+        line = memoryview(encode(event))
+        while line:
+            line = line[self._file.write(line) :]  # a full disk can take part of a line
+        if isinstance(event, CheckpointSaved | RunFinished):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; the log can be opened again."""
+        self._file.close()
+
+
+class EventReader:
+    """Reads a log that may still be growing; damaged lines are counted and passed over."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+        self.damaged = 0
+
+    def read(self) -> Iterator[Event]:
+        """Yield the events in the whole lines that came since the last call; none if there is no file yet.
+
+        Raises:
+            OSError: the file is there but cannot be read.
+        """
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(self._offset)
+            while chunk := file.read(_CHUNK):
+                self._offset += len(chunk)
+                *lines, self._rest = (self._rest + chunk).split(b"\n")
+                if len(self._rest) > MAX_LINE_BYTES:
+                    self._rest = self._rest[:1]  # keep it damaged, not in memory
+                for line in lines:
+                    yield from self._decode(line)
+
+    def _decode(self, line: bytes) -> Iterator[Event]:
+        if not line:
+            return
+        try:
+            yield decode(line)
+        except ValueError:
+            self.damaged += 1
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield all whole events of a log, in the order they were written; none if there is no file."""
+    return EventReader(path).read()
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"

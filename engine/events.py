@@ -1,0 +1,271 @@
+"""What a run says, as a closed set of small immutable values.
+
+A live run, a recorded log and a test fixture are the same type: an iterator of ``Event``. Fields are floats,
+strings and tuples, never tensors. Accuracies are fractions, times are seconds, losses are means in nats.
+
+Legal order of one run::
+
+    progress*  run_started  model_built
+      ( epoch_started
+          ( step grad_norms? | system | control_applied | evaluated | checkpoint_saved | progress | warning )*
+          evaluated+  checkpoint_saved+ )*
+    run_finished
+
+``progress`` before ``run_started`` tells of data being made ready. An evaluation at the end of an epoch has
+``step`` equal to the epoch's last step; one that a person asked for may stand anywhere. A run that is resumed
+appends to the same log: ``run_started`` again, with ``resumed_at`` the step it goes on from; a reader forgets
+what the log holds of later steps. ``run_finished`` is always last; a log without one belongs to a run that is
+still going, or was killed. Imports no torch.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from engine.config import RunConfig
+
+Split = Literal["train", "val", "test"]
+Outcome = Literal["completed", "stopped", "failed", "diverged"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What every event carries; the engine fills it in as the event leaves."""
+
+    seq: int = 0
+    """Position in the run's log, from 0, never repeated."""
+    time: float = 0.0
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress(Header):
+    """How far a phase has come that takes more than a moment; at most a few a second."""
+
+    activity: str
+    """What is being done, such as ``decoding images``."""
+    done: int
+    total: int
+    """In the phase's own unit; 0 where it is not known."""
+    unit: str = "images"
+    kind: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted(Header):
+    """The configuration in full, and what it runs on."""
+
+    config: RunConfig
+    device: str
+    """The device in words, such as ``cuda:0 (NVIDIA H200)``."""
+    precision: str
+    versions: tuple[tuple[str, str], ...]
+    """Name and version of Python and of the packages that decide results."""
+    process: int
+    host: str
+    classes: tuple[str, ...]
+    train_images: int
+    val_images: int
+    test_images: int
+    steps_per_epoch: int
+    resumed_at: int | None = None
+    """The step this run goes on from, or None for a fresh one."""
+    kind: Literal["run_started"] = "run_started"
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeRow:
+    """One operation of the network, for a batch of one."""
+
+    stage: str
+    block: str
+    """Empty outside the stages."""
+    name: str
+    """Dotted path of the module."""
+    op: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    params: int
+    macs: int
+    """Multiply-accumulates of convolutions and linear layers; one is two FLOPs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelBuilt(Header):
+    """The network's shape table and totals."""
+
+    rows: tuple[ShapeRow, ...]
+    blocks: tuple[str, ...]
+    """Names of the parts whose gradient norms are measured, from the input to the output."""
+    params: int
+    macs: int
+    kind: Literal["model_built"] = "model_built"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochStarted(Header):
+    epoch: int
+    """From 1."""
+    epochs: int
+    """How many the run now means to train."""
+    kind: Literal["epoch_started"] = "epoch_started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step(Header):
+    """Training since the last ``step``: means over ``steps`` optimiser steps."""
+
+    step: int
+    """Optimiser steps finished since the run began."""
+    epoch: int
+    steps: int
+    images: int
+    loss: float
+    accuracy: float
+    lr: float
+    """Of the last of these steps."""
+    images_per_second: float
+    kind: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GradNorms(Header):
+    """L2 norm of the gradient of each part in ``model_built.blocks``, at one step, before clipping."""
+
+    step: int
+    norms: tuple[float, ...]
+    total: float
+    kind: Literal["grad_norms"] = "grad_norms"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class System(Header):
+    """Use of host and device. None: not known here."""
+
+    cpu_percent: float
+    """Of this process; 100 is one core."""
+    memory_bytes: int
+    """Resident, of this process."""
+    host_cpu_percent: float
+    """Of all cores together; 100 is all of them."""
+    host_memory_bytes: int
+    host_memory_total: int
+    device_memory_bytes: int | None = None
+    device_memory_total: int | None = None
+    device_percent: float | None = None
+    device_watts: float | None = None
+    device_celsius: float | None = None
+    kind: Literal["system"] = "system"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated(Header):
+    """Loss and accuracy over a whole split, without augmentation."""
+
+    step: int
+    epoch: int
+    split: Split
+    loss: float
+    accuracy: float
+    top5: float | None
+    """None for ten classes or fewer."""
+    per_class: tuple[float, ...]
+    """Accuracy of each class; NaN for one without images."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows: true class; columns: predicted class."""
+    images: int
+    seconds: float
+    kind: Literal["evaluated"] = "evaluated"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointSaved(Header):
+    step: int
+    epoch: int
+    """Epochs finished."""
+    which: Literal["last", "best"]
+    path: str
+    """Relative to the run directory."""
+    accuracy: float | None
+    """The best so far, of the split that chooses."""
+    kind: Literal["checkpoint_saved"] = "checkpoint_saved"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlApplied(Header):
+    """What a person or a signal changed while the run went on; in force from the next step."""
+
+    step: int
+    command: str
+    """The control message's own tag, such as ``set_learning_rate``."""
+    value: float | int | None
+    source: str
+    """Who asked, such as ``signal SIGTERM`` or ``viewer``."""
+    id: str
+    """The message's own, so that its sender can recognise it."""
+    kind: Literal["control_applied"] = "control_applied"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned(Header):
+    """Something a person should know that does not end the run."""
+
+    message: str
+    kind: Literal["warning"] = "warning"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished(Header):
+    outcome: Outcome
+    reason: str
+    """In words, for a person."""
+    steps: int
+    epochs: int
+    """Finished, since the run began."""
+    seconds: float
+    """Of this process, from ``run_started``; a resumed run counts anew."""
+    best_accuracy: float | None
+    best_epoch: int | None
+    best_split: Split | None
+    """Which split chose the best epoch: val where there is one, else test."""
+    target_missed: bool = False
+    kind: Literal["run_finished"] = "run_finished"
+
+
+Event = (
+    Progress
+    | RunStarted
+    | ModelBuilt
+    | EpochStarted
+    | Step
+    | GradNorms
+    | System
+    | Evaluated
+    | CheckpointSaved
+    | ControlApplied
+    | Warned
+    | RunFinished
+)
+
+_adapter: TypeAdapter[Event] = TypeAdapter(
+    Annotated[Event, Field(discriminator="kind")],
+    config=ConfigDict(ser_json_inf_nan="strings"),
+)
+
+
+def encode(event: Event) -> bytes:
+    """Return one line of strict JSON; non-finite numbers become the strings NaN, Infinity, -Infinity."""
+    return _adapter.dump_json(event) + b"\n"
+
+
+def decode(line: bytes) -> Event:
+    """Read one line.
+
+    Raises:
+        ValueError: it is not an event.
+    """
+    return _adapter.validate_json(line)

@@ -1,0 +1,56 @@
+"""The networks. Every one names its parts the same way: ``stem``, ``stageN.blockM``, ``head``."""
+
+import torch
+from torch import nn
+
+from engine.config import ModelConfig
+from engine.errors import UserError
+from engine.models.initialise import initialise
+from engine.models.resnet import CifarResNet
+from engine.seeds import generator
+
+
+def build(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Build a network on the meta device: shapes without weights.
+
+    Args:
+        config: which one.
+        input_shape: (C, H, W) of one image.
+        classes: number of logits.
+
+    Raises:
+        UserError: the network cannot take such an input.
+    """
+    if len(input_shape) != 3:
+        raise UserError(
+            f"model.arch = {config.arch!r} takes images of channels x height x width, and this dataset has "
+            f"{input_shape[0]} features a sample; choose an image dataset, such as --dataset digits"
+        )
+    with torch.device("meta"):
+        return CifarResNet(config.depth, config.shortcut, classes, input_shape[0])
+
+
+def build_initialised(
+    config: ModelConfig, input_shape: tuple[int, ...], classes: int, seed: int, device: torch.device
+) -> nn.Module:
+    """Build a network on ``device``, its weights drawn from a generator of their own.
+
+    Raises:
+        UserError: the network cannot take such an input.
+    """
+    # Drawn on the CPU so that the same seed gives the same weights on every device.
+    model = build(config, input_shape, classes).to_empty(device="cpu")
+    initialise(model, generator(seed, "initialise"))
+    # Convolutions are faster on every device when the channels of a pixel lie together.
+    return model.to(device=device, memory_format=torch.channels_last)
+
+
+def part_of(name: str) -> str:
+    """Return the part to which a module or parameter belongs: ``stem``, ``stage2.block1``, ``head``."""
+    first, _, rest = name.partition(".")
+    return f"{first}.{rest.partition('.')[0]}" if first.startswith("stage") and rest else first
+
+
+def parts(model: nn.Module) -> tuple[str, ...]:
+    """Return the parts that hold parameters, from the input to the output."""
+    return tuple(dict.fromkeys(part_of(name) for name, _ in model.named_parameters()))

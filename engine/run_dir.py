@@ -1,0 +1,157 @@
+"""The folder of one run: what lies where, who may write to it, and whether it is alive. Imports no torch.
+
+``<runs>/<date>-<time>-<preset>-s<seed>/`` holds
+
+- ``config.toml``: the configuration in full; running it again gives the same run;
+- ``events.jsonl``: everything that happened (``events`` says what);
+- ``metrics.csv``: a line an epoch; ``log.txt``: what was said to a person;
+- ``checkpoints/last.safetensors`` and ``best.safetensors``;
+- ``control.jsonl``: messages to the run; ``lock`` and ``heartbeat``: held and touched while it is alive.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from engine.config import RunConfig
+from engine.config_file import build_config, read_toml, to_toml
+from engine.errors import UserError, WorldError
+from engine.files import write_text
+from engine.text import one_line
+
+HEARTBEAT_SECONDS = 1.0
+_STALE_SECONDS = 5.0
+
+
+class RunDir:
+    """Paths and lock of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.toml"
+        self.events = path / "events.jsonl"
+        self.metrics = path / "metrics.csv"
+        self.log = path / "log.txt"
+        self.control = path / "control.jsonl"
+        self.heartbeat = path / "heartbeat"
+        self.checkpoints = path / "checkpoints"
+        self.last = self.checkpoints / "last.safetensors"
+        self.best = self.checkpoints / "best.safetensors"
+        self._lock = FileLock(path / "lock", thread_local=False)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, fit for a terminal."""
+        return one_line(self.path.name)
+
+    def config(self) -> RunConfig:
+        """Read the configuration.
+
+        Raises:
+            ConfigError: it is damaged or was changed to something invalid.
+        """
+        return build_config(read_toml(self.config_file), {}, str(self.config_file))
+
+    def acquire(self) -> None:
+        """Become the run's only writer until ``release`` or the end of the process.
+
+        Raises:
+            UserError: another process is training it.
+        """
+        try:
+            self._lock.acquire(timeout=2)  # a reader asking whether it is alive holds it for an instant
+        except Timeout:
+            raise UserError(
+                f"run {self.name} is being trained by another process; watch it, or stop that process first"
+            ) from None
+        self.beat()
+
+    def release(self) -> None:
+        """Let another process have the run."""
+        self._lock.release()
+
+    def beat(self) -> None:
+        """Say that the run is alive; call it about every ``HEARTBEAT_SECONDS``."""
+        with contextlib.suppress(OSError):  # a full disk must not end a run that could go on
+            self.heartbeat.write_text(f"{os.getpid()}\n")
+
+    def is_alive(self) -> bool:
+        """Whether a process holds the run: its lock here, or a fresh heartbeat where locks are not seen."""
+        lock_file = self.path / "lock"
+        if not lock_file.exists():
+            return False
+        try:
+            with FileLock(lock_file, timeout=0, is_singleton=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return time.time() - self.heartbeat.stat().st_mtime < _STALE_SECONDS
+
+
+def create(runs: Path, config: RunConfig) -> RunDir:
+    """Make a new run's folder below ``runs`` and take its lock.
+
+    Raises:
+        WorldError: the folder cannot be written.
+    """
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    stem = f"{stamp}-{config.name}-s{config.train.seed}"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        path = _make_unique(runs, stem)
+        run = RunDir(path)
+        run.checkpoints.mkdir()
+        write_text(run.config_file, to_toml(config))
+    except OSError as error:
+        raise WorldError(
+            f"runs folder {one_line(str(runs))} cannot be written: {error.strerror}; "
+            "give another with --runs-dir, or make room"
+        ) from error
+    run.acquire()
+    return run
+
+
+def _make_unique(runs: Path, stem: str) -> Path:
+    for attempt in range(1, 1000):
+        path = runs / (stem if attempt == 1 else f"{stem}-{attempt}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise OSError(0, "a thousand runs began in this second")
+
+
+def find(runs: Path, wanted: str) -> RunDir:
+    """Return the run that ``wanted`` means: a path, a name below ``runs``, or ``last``.
+
+    Raises:
+        UserError: there is none.
+    """
+    if wanted == "last":
+        if existing := list(iterate(runs)):
+            return existing[-1]
+        raise UserError(f"there is no run in {one_line(str(runs))} yet; start one with resnet-tui train")
+    path = Path(wanted)
+    if len(path.parts) == 1 and not path.is_dir():
+        path = runs / path
+    if not (path / "config.toml").is_file():
+        names = [run.name for run in iterate(runs)][-3:]
+        latest = f"the latest there: {', '.join(names)}" if names else "there are none"
+        raise UserError(
+            f"{one_line(wanted)!r} is no run: give a run's folder, a name in {one_line(str(runs))} "
+            f"({latest}), or last"
+        )
+    return RunDir(path)
+
+
+def iterate(runs: Path) -> Iterator[RunDir]:
+    """Yield the runs in ``runs``, oldest first; none where there is no such folder."""
+    if runs.is_dir():
+        for path in sorted(runs.iterdir()):
+            if (path / "config.toml").is_file():
+                yield RunDir(path)

@@ -1,0 +1,23 @@
+"""The one gate for text from outside: names, paths and messages that go to a terminal or a log."""
+
+import unicodedata
+
+# Bidirectional controls can make a name read as another one; category Cf holds them and other invisibles.
+_DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def clean(text: str, limit: int = 4000) -> str:
+    """Return ``text`` without control, bidirectional and invisible characters, cut at ``limit``.
+
+    Line feeds stay; every other dropped character becomes U+FFFD so that it is seen that something was there.
+    """
+    kept = "".join(
+        c if c == "\n" or unicodedata.category(c) not in _DROPPED_CATEGORIES else "\ufffd"
+        for c in text[:limit]
+    )
+    return kept + "…" if len(text) > limit else kept
+
+
+def one_line(text: str, limit: int = 1000) -> str:
+    """Return ``text`` cleaned and on one line."""
+    return clean(" ".join(text.split()), limit)
