@@ -115,7 +115,7 @@ class OptimConfig(Part):
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):
-            raise ValueError("nesterov = true needs name = \"sgd\" and a momentum above 0")
+            raise ValueError('nesterov = true needs name = "sgd" and a momentum above 0')
         return self
 
 
@@ -138,7 +138,7 @@ class ScheduleConfig(Part):
     peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """onecycle: fraction of the run at which the peak is reached."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Length of the warm-up, in epochs; the shape follows after it."""
+    """Length of the warm-up, in epochs; it multiplies the shape."""
     warmup_start: Fraction = 0.1
     """The rate at the start of the warm-up as a fraction of the peak."""
     warmup: Literal["linear", "constant"] = "linear"

@@ -5,6 +5,7 @@ through ``Control``; from another, as a line appended to the run directory's ``c
 host follows. Imports no torch.
 """
 
+import contextlib
 import queue
 import uuid
 from dataclasses import dataclass, field
@@ -26,11 +27,15 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Pause(Message):
+    """Wait before the next step."""
+
     command: Literal["pause"] = "pause"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(Message):
+    """Go on after ``Pause``."""
+
     command: Literal["resume"] = "resume"
 
 
@@ -43,16 +48,22 @@ class StopNow(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class StopAfterEpoch(Message):
+    """End when the epoch in hand is trained, evaluated and saved."""
+
     command: Literal["stop_after_epoch"] = "stop_after_epoch"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointNow(Message):
+    """Save ``last`` at once."""
+
     command: Literal["checkpoint_now"] = "checkpoint_now"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateNow(Message):
+    """Evaluate every split before the next step."""
+
     command: Literal["evaluate_now"] = "evaluate_now"
 
 
@@ -73,18 +84,9 @@ class ExtendEpochs(Message):
 
 
 ControlMessage = (
-    Pause
-    | Resume
-    | StopNow
-    | StopAfterEpoch
-    | CheckpointNow
-    | EvaluateNow
-    | SetLearningRate
-    | ExtendEpochs
+    Pause | Resume | StopNow | StopAfterEpoch | CheckpointNow | EvaluateNow | SetLearningRate | ExtendEpochs
 )
-_adapter: TypeAdapter[ControlMessage] = TypeAdapter(
-    Annotated[ControlMessage, Field(discriminator="command")]
-)
+_adapter: TypeAdapter[ControlMessage] = TypeAdapter(Annotated[ControlMessage, Field(discriminator="command")])
 
 
 class Control:
@@ -112,27 +114,23 @@ class ControlFile:
         self._path = path
         self._offset = path.stat().st_size if path.exists() else 0
 
-    def read(self) -> tuple[list[ControlMessage], list[str]]:
-        """Return the messages in the whole lines added since the last call, and why others were refused."""
+    def read(self) -> list[ControlMessage]:
+        """Return the messages in the whole lines added since the last call; what is no message is passed over."""
         if not self._path.exists() or self._path.stat().st_size <= self._offset:
-            return [], []
+            return []
         with self._path.open("rb") as file:
             file.seek(self._offset)
             added = file.read(64 * MAX_LINE_BYTES)
         end = added.rfind(b"\n") + 1
         if end == 0:
-            if len(added) < MAX_LINE_BYTES:
-                return [], []
-            end = len(added)
+            self._offset += len(added) if len(added) >= MAX_LINE_BYTES else 0
+            return []
         self._offset += end
         messages: list[ControlMessage] = []
-        refused: list[str] = []
         for line in added[:end].splitlines():
-            try:
+            with contextlib.suppress(ValueError):
                 messages.append(_adapter.validate_json(line))
-            except ValueError as error:
-                refused.append(f"control message refused: {str(error).splitlines()[-2:]}")
-        return messages, refused
+        return messages
 
 
 def post(path: Path, message: ControlMessage) -> None:

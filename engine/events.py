@@ -108,6 +108,8 @@ class ModelBuilt(Header):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochStarted(Header):
+    """An epoch begins, or goes on after a resume."""
+
     epoch: int
     """From 1."""
     epochs: int
@@ -184,6 +186,8 @@ class Evaluated(Header):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointSaved(Header):
+    """A checkpoint is on disk for sure."""
+
     step: int
     epoch: int
     """Epochs finished."""
@@ -220,6 +224,8 @@ class Warned(Header):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished(Header):
+    """The end, and how it came."""
+
     outcome: Outcome
     reason: str
     """In words, for a person."""

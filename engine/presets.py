@@ -53,7 +53,8 @@ def load(wanted: str) -> tuple[Tree, str]:
 def description(path: Path) -> str:
     """Return the comment at the top of a preset's file, without its marks."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    top = [line.lstrip("# ").rstrip() for line in lines[: next(
-        (i for i, line in enumerate(lines) if not line.startswith("#")), len(lines)
-    )]]
+    top = [
+        line.lstrip("# ").rstrip()
+        for line in lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    ]
     return "\n".join(top)

@@ -1,5 +1,6 @@
 """The learning rate as a pure function of how much of the run is done (He et al. 2015; Loshchilov & Hutter 2017;
-Smith & Topin 2018)."""
+Smith & Topin 2018).
+"""
 
 import math
 from dataclasses import dataclass

@@ -23,9 +23,7 @@ def shape_rows(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[ShapeRow
         rows.append(_row(names[module], module, inputs[0], output))
 
     handles = [
-        module.register_forward_hook(record)
-        for module in model.modules()
-        if not any(True for _ in module.children())
+        module.register_forward_hook(record) for module in model.modules() if not any(True for _ in module.children())
     ]
     was_training = model.training
     try:

@@ -12,8 +12,7 @@ def clean(text: str, limit: int = 4000) -> str:
     Line feeds stay; every other dropped character becomes U+FFFD so that it is seen that something was there.
     """
     kept = "".join(
-        c if c == "\n" or unicodedata.category(c) not in _DROPPED_CATEGORIES else "\ufffd"
-        for c in text[:limit]
+        c if c == "\n" or unicodedata.category(c) not in _DROPPED_CATEGORIES else "\ufffd" for c in text[:limit]
     )
     return kept + "…" if len(text) > limit else kept
 

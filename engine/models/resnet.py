@@ -25,6 +25,7 @@ class ZeroPadShortcut(nn.Module):
         self.new_channels = channels_out - channels_in
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return the input, smaller and with more channels."""
         before = self.new_channels // 2
         x_BCHW = x_BCHW[:, :, :: self.stride, :: self.stride]
         return F.pad(x_BCHW, (0, 0, 0, 0, before, self.new_channels - before))
@@ -62,6 +63,7 @@ class BasicBlock(nn.Module):
         self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return the block's output, smaller by its stride."""
         out_BCHW = F.relu(self.norm1(self.conv1(x_BCHW)), inplace=True)
         out_BCHW = self.norm2(self.conv2(out_BCHW))
         if self.shortcut is not None:
@@ -74,9 +76,7 @@ def make_stage(blocks: int, channels_in: int, channels_out: int, stride: int, sh
     stage = nn.Sequential()
     for index in range(blocks):
         first = index == 0
-        block = BasicBlock(
-            channels_in if first else channels_out, channels_out, stride if first else 1, shortcut
-        )
+        block = BasicBlock(channels_in if first else channels_out, channels_out, stride if first else 1, shortcut)
         stage.add_module(f"block{index + 1}", block)
     return stage
 

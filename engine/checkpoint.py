@@ -1,0 +1,160 @@
+"""Checkpoints: tensors in a safetensors file, everything else as JSON in its header, a hash over both.
+
+A file is read in three steps, each of which refuses what it does not like: safetensors' own bounds checks, the hash
+over every name, shape, type and byte, and the state's schema. No step can run code.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from engine.config import RunConfig
+from engine.errors import UserError, WorldError
+from engine.files import write_atomic
+from engine.run_dir import RunDir
+from engine.text import one_line
+
+Tensors = dict[str, Tensor]
+FORMAT = "resnet-tui-checkpoint-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best epoch so far, by the split that chooses."""
+
+    accuracy: float
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """Where a run stands, besides its tensors. Random numbers need no state: ``seeds`` says why."""
+
+    config: RunConfig
+    classes: tuple[str, ...]
+    epoch: int
+    """The epoch in progress, from 1; its steps done are ``step_in_epoch``."""
+    step_in_epoch: int
+    step: int
+    epochs: int
+    """How many the run means to train; a person may have extended it."""
+    lr_scale: float
+    """What a person's change multiplies the schedule with."""
+    clock: tuple[int, int, float]
+    """The schedule's total steps, anchor step and fraction done there."""
+    best: Best | None
+    epochs_since_best: int
+    scaler: dict[str, float]
+    """The loss scale of float16; empty for other precisions."""
+
+
+_state = TypeAdapter(TrainState)
+
+
+def save_checkpoint(path: Path, tensors: Tensors, state: TrainState) -> None:
+    """Write a checkpoint atomically. Reading the tensors from the device is a host-device synchronisation.
+
+    Raises:
+        OSError: it cannot be written; an older file at ``path`` is untouched.
+    """
+    on_host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = _state.dump_json(state).decode()
+    header = {"format": FORMAT, "state": text, "sha256": _digest(on_host, text)}
+    content = save(on_host, metadata=header)
+    write_atomic(path, lambda file: file.write(content))
+
+
+def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
+    """Read and verify a checkpoint; tensors are on the CPU.
+
+    Raises:
+        WorldError: it is missing, damaged, or no checkpoint of ours.
+    """
+    name = one_line(str(path))
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise WorldError(f"{name}: there is no such checkpoint") from None
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise WorldError(f"{name}: damaged, or no checkpoint: {one_line(str(error), 200)}") from error
+    if header.get("format") != FORMAT:
+        raise WorldError(f"{name}: not a checkpoint of resnet-tui ({FORMAT})")
+    if header.get("sha256") != _digest(tensors, header.get("state", "")):
+        raise WorldError(f"{name}: damaged: its content does not match its hash")
+    try:
+        return tensors, _state.validate_json(header["state"])
+    except ValueError as error:
+        raise WorldError(f"{name}: written by another version: {one_line(str(error), 300)}") from error
+
+
+def resumable(run: RunDir) -> tuple[Tensors, TrainState]:
+    """Read the checkpoint that a run goes on from: ``last``, or ``best`` where ``last`` is damaged.
+
+    Raises:
+        UserError: the run has no checkpoint yet.
+        WorldError: every checkpoint it has is damaged.
+    """
+    existing = [path for path in (run.last, run.best) if path.exists()]
+    if not existing:
+        raise UserError(
+            f"run {run.name} ended before its first checkpoint, so there is nothing to resume; "
+            f"start it again with --preset {one_line(str(run.config_file))}"
+        )
+    damage: list[str] = []
+    for path in existing:
+        try:
+            loaded = load_checkpoint(path)
+        except WorldError as error:
+            damage.append(str(error))
+            continue
+        for message in damage:
+            logging.getLogger(__name__).warning("%s; going on from %s", message, path.name)
+        return loaded
+    raise WorldError("; ".join(damage))
+
+
+def _digest(tensors: Tensors, state: str) -> str:
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def model_tensors(model: nn.Module) -> Tensors:
+    """Return parameters and buffers under ``model.``."""
+    return {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> Tensors:
+    """Return the optimiser's tensors as ``optim.<parameter>.<name>``; parameters are counted."""
+    return {
+        f"optim.{index}.{name}": value
+        for index, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def select(tensors: Tensors, prefix: str) -> Tensors:
+    """Return the tensors whose names begin with ``prefix.``, without it."""
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Put tensors from ``optimiser_tensors`` back; settings stay those of ``optimiser``."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in select(tensors, "optim").items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

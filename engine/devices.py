@@ -1,0 +1,63 @@
+"""Which device and which precision a run uses."""
+
+import torch
+
+from engine.config import Precision
+from engine.errors import UserError
+from engine.text import one_line
+
+
+def available() -> list[str]:
+    """Return the names that ``train.device`` accepts on this machine, the best first."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*cuda, *mps, "cpu"]
+
+
+def resolve(name: str) -> torch.device:
+    """Return the device that ``name`` means; ``auto`` picks CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    found = available()
+    wanted = {"auto": found[0], "cuda": "cuda:0"}.get(name, name)
+    if wanted not in found:
+        raise UserError(
+            f"train.device = {name!r}: not on this machine, which has {', '.join(found)}; "
+            "choose one of these with --device, or auto"
+        )
+    return torch.device(wanted)
+
+
+def describe(device: torch.device) -> str:
+    """Return the device in words."""
+    if device.type == "cuda":
+        return f"{device} ({one_line(torch.cuda.get_device_name(device))})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the dtype of autocast; float32 means none.
+
+    Raises:
+        UserError: the device cannot train in it.
+    """
+    if precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    if precision == "float16" and device.type != "cuda":
+        raise UserError(
+            f"train.precision = 'float16' needs a CUDA device, not {device.type}; choose bfloat16, float32 or auto"
+        )
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next is honest. A host-device synchronisation."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -1,0 +1,147 @@
+"""The process that a run lives in: its main thread takes signals and messages while the engine thread trains.
+
+Headless training runs it in the foreground. ``python -m engine.host CONFIG.toml --runs-dir RUNS`` runs it for
+a dashboard, which attaches to the run's folder; the events then also go to stdout, a line each.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from engine.allocator import keep_freed_memory
+from engine.config import RunConfig
+from engine.config_file import build_config, read_toml
+from engine.control import Control, ControlFile, StopNow
+from engine.errors import UserError
+from engine.events import Outcome
+from engine.run_dir import HEARTBEAT_SECONDS, RunDir
+from engine.sinks import Sink
+from engine.sinks.json_lines import JsonLinesSink
+from engine.thread import EngineThread, StoppedBeforeStart
+
+EXIT_OK, EXIT_FAILED, EXIT_DIVERGED, EXIT_MISSED = 0, 1, 3, 4
+_EXIT: dict[Outcome, int] = {
+    "completed": EXIT_OK,
+    "stopped": EXIT_OK,
+    "failed": EXIT_FAILED,
+    "diverged": EXIT_DIVERGED,
+}
+_POLL_SECONDS = 0.1
+
+
+def run_in_foreground(
+    config: RunConfig,
+    *,
+    runs: Path,
+    resume: RunDir | None = None,
+    sinks: Sequence[Sink] = (),
+    on_run_dir: Callable[[RunDir], None] | None = None,
+) -> int:
+    """Train to the end and return the exit status that the command line promises.
+
+    Args:
+        config: the run.
+        runs: the folder that gets the run's.
+        resume: the run to go on with instead.
+        sinks: listeners besides the run's own files.
+        on_run_dir: told when the run's folder is there.
+
+    The first SIGINT, SIGTERM or SIGHUP saves a checkpoint and ends the run; a second ends the process at once.
+
+    Raises:
+        UserError: the run could not begin.
+    """
+    keep_freed_memory()
+    control = Control()
+
+    def begin(run: RunDir) -> None:
+        _log_to(run)
+        if on_run_dir is not None:
+            on_run_dir(run)
+
+    thread = EngineThread(config, runs=runs, resume=resume, sinks=sinks, control=control, on_run_dir=begin)
+    with _signals_stop(control) as received:
+        thread.start()
+        _attend(thread, control)
+    try:
+        finished = thread.result()
+    except StoppedBeforeStart:
+        return 128 + received[0] if received else EXIT_OK
+    if received and finished.outcome == "stopped":
+        return 128 + received[0]
+    if finished.outcome == "completed" and finished.target_missed:
+        return EXIT_MISSED
+    return _EXIT[finished.outcome]
+
+
+def _log_to(run: RunDir) -> None:
+    """Send what this process logs and warns of, tracebacks with it, to the run's ``log.txt``."""
+    handler = logging.FileHandler(run.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.captureWarnings(True)
+    for name in ("engine", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def _attend(thread: EngineThread, control: Control) -> None:
+    """Until the run ends: say that it is alive, and pass on what other processes ask of it."""
+    follower: ControlFile | None = None
+    beaten = 0.0
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+        if (run := thread.run_dir) is None:
+            continue
+        follower = follower or ControlFile(run.control)
+        for message in follower.read():
+            control.send(message)
+        if time.monotonic() - beaten >= HEARTBEAT_SECONDS:
+            beaten = time.monotonic()
+            run.beat()
+
+
+@contextmanager
+def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
+    """Turn the first signal into a message to stop; the second ends the process."""
+    received: list[signal.Signals] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number)
+        if received:
+            os._exit(128 + number)
+        received.append(name)
+        control.send(StopNow(source=f"signal {name.name}"))
+
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> int:
+    """Run as a process of its own."""
+    parser = argparse.ArgumentParser(prog="python -m engine.host", description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--runs-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        config = build_config(read_toml(arguments.config), {}, str(arguments.config))
+        return run_in_foreground(config, runs=arguments.runs_dir, sinks=[JsonLinesSink(sys.stdout.buffer)])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

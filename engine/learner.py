@@ -1,0 +1,112 @@
+"""The state that training changes: network, optimiser, average of the weights, and the one step that changes them."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from engine import checkpoint
+from engine.config import RunConfig
+from engine.data.pipeline import Batch
+from engine.devices import resolve_precision
+from engine.errors import WorldError
+from engine.gradients import GradientMeter
+from engine.models import build_initialised
+from engine.optim import build_optimiser
+
+
+class Learner:
+    """Trains one batch at a time. B batch, K classes, P parts of the network."""
+
+    def __init__(self, config: RunConfig, input_shape: tuple[int, ...], classes: int, device: torch.device) -> None:
+        """Build network and optimiser on ``device``.
+
+        Raises:
+            UserError: the network cannot take such an input, or the device not train in this precision.
+        """
+        self._config = config
+        self.device = device
+        self.dtype = resolve_precision(config.train.precision, device)
+        self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
+        self.optimiser = build_optimiser(self.model, config.optim)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.average = _moving_average(self.model, config.train.ema_decay)
+        self.gradients = GradientMeter(self.model)
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The network whose accuracy counts: the average of the weights where one is kept."""
+        return self.model if self.average is None else self.average
+
+    def accumulate_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Forward and backward; return the batch's mean loss and number right, on the device."""
+        loss = torch.zeros((), device=self.device)
+        right = torch.zeros((), device=self.device)
+        for part in _split(batch, self._config.optim.accumulate):
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                logits_BK = self.model(part.x)
+                part_loss = self._loss(logits_BK, part) * (len(part.y_B) / len(batch.y_B))
+            self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
+            loss += part_loss.detach()
+            right += (logits_BK.detach().argmax(dim=1) == part.y_B).sum()
+        self.scaler.unscale_(self.optimiser)
+        return loss, right
+
+    def update(self, lr: float) -> None:
+        """Take the optimiser's step with the gradient that was accumulated, and clear it."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        if self._config.optim.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._config.optim.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def tensors(self) -> checkpoint.Tensors:
+        """Return everything that a resume needs, by name."""
+        tensors = checkpoint.model_tensors(self.model) | checkpoint.optimiser_tensors(self.optimiser)
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        return tensors
+
+    def restore(self, tensors: checkpoint.Tensors) -> None:
+        """Put back what ``tensors`` returned.
+
+        Raises:
+            WorldError: they are another network's.
+        """
+        try:
+            self.model.load_state_dict(checkpoint.select(tensors, "model"))
+            checkpoint.restore_optimiser(self.optimiser, tensors)
+            if self.average is not None:
+                self.average.load_state_dict(checkpoint.select(tensors, "average"))
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise WorldError(f"the checkpoint does not fit the network: {error}") from error
+
+    def _loss(self, logits_BK: Tensor, batch: Batch) -> Tensor:
+        smoothing = self._config.train.label_smoothing
+        loss = F.cross_entropy(logits_BK, batch.y_B, label_smoothing=smoothing)
+        if batch.y_mixed_B is None:
+            return loss
+        other = F.cross_entropy(logits_BK, batch.y_mixed_B, label_smoothing=smoothing)
+        return batch.mix * loss + (1 - batch.mix) * other
+
+
+def _moving_average(model: nn.Module, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+
+
+def _split(batch: Batch, parts: int) -> Iterator[Batch]:
+    if parts == 1:
+        yield batch
+        return
+    mixed = batch.y_mixed_B.chunk(parts) if batch.y_mixed_B is not None else [None] * parts
+    for x, y_B, y_mixed_B in zip(batch.x.chunk(parts), batch.y_B.chunk(parts), mixed, strict=False):
+        yield Batch(x, y_B, y_mixed_B, batch.mix)

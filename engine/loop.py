@@ -1,0 +1,389 @@
+"""The training loop: a generator of events that obeys control messages between steps.
+
+Where it synchronises host and device: at a reading of the telemetry, at a checkpoint, at the end of an evaluation;
+and on the CPU, where it costs nothing, at the check of every loss.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Generator
+
+import torch
+
+from engine import control as messages
+from engine.checkpoint import Best, Tensors, TrainState, save_checkpoint
+from engine.config import RunConfig
+from engine.control import Control, ControlMessage
+from engine.data import Dataset, Samples, load
+from engine.data.pipeline import Batch, eval_batches, train_batches
+from engine.devices import resolve
+from engine.errors import UserError
+from engine.evaluation import Evaluation, evaluate_batches
+from engine.events import (
+    CheckpointSaved,
+    ControlApplied,
+    EpochStarted,
+    Evaluated,
+    Event,
+    Outcome,
+    Progress,
+    RunFinished,
+    Split,
+    Warned,
+)
+from engine.introduction import introduce_model, introduce_run
+from engine.learner import Learner
+from engine.run_dir import RunDir
+from engine.schedule import Clock, factor, warmup_factor
+from engine.system import SystemMeter
+from engine.telemetry import Telemetry
+
+Events = Generator[Event, None, None]
+_PROGRESS_SECONDS = 0.25
+_log = logging.getLogger(__name__)
+
+
+class Diverged(Exception):  # noqa: N818 (an outcome of training, not a mistake)
+    """The loss became infinite or undefined."""
+
+
+def train(
+    config: RunConfig, control: Control | None = None, *, dataset: Dataset | None = None
+) -> Generator[Event, None, None]:
+    """Train and say what happens, from ``run_started`` to ``run_finished``; keeps nothing on disk.
+
+    Args:
+        config: the run.
+        control: where messages to the run come from.
+        dataset: the data where it is loaded already; else it is loaded first, which gives ``progress`` events.
+
+    Raises:
+        UserError: before ``run_started``, where the run cannot begin.
+    """
+    data = dataset if dataset is not None else (yield from load(config.data, config.train.seed))
+    yield from Trainer(config, data, control or Control()).events()
+
+
+class Trainer:
+    """One run: where it stands, and how it goes on."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        control: Control,
+        resume: tuple[Tensors, TrainState] | None = None,
+    ) -> None:
+        """Make everything ready.
+
+        Raises:
+            UserError: the run cannot begin: its device, network, data or checkpoint do not fit together.
+        """
+        self.config = config
+        self.dataset = dataset
+        self.device = resolve(config.train.device)
+        self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device)
+        self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
+        self._control = control
+        self._batches = train_batches(dataset, config, self.device)
+        evaluated: list[tuple[Split, Samples]] = [("test", dataset.test)]
+        if dataset.val is not None:
+            evaluated.insert(0, ("val", dataset.val))  # the first chooses the best epoch
+        self._images_in = {split: len(samples.y) for split, samples in evaluated}
+        self._splits = [(split, eval_batches(samples, dataset, config, self.device)) for split, samples in evaluated]
+        self._telemetry = Telemetry(self.device)
+        self._system = SystemMeter(self.device)
+        self._system_read = time.monotonic()
+        self.steps_per_epoch = self._batches.steps_per_epoch
+
+        self.epochs = config.train.epochs
+        self.epoch = 1
+        self.step = self.step_in_epoch = 0
+        self.resumed_at: int | None = None
+        self._clock = Clock(self.epochs * self.steps_per_epoch)
+        self._lr_scale = 1.0
+        self._best: Best | None = None
+        self._epochs_since_best = 0
+        self._last_saved: int | None = None
+
+        self._ending: tuple[Outcome, str] | None = None
+        self._stop_after_epoch: str | None = None
+        self._evaluation_wanted = False
+        self._paused = False
+        if resume is not None:
+            self._restore(*resume)
+
+    # The whole run ---------------------------------------------------------------------------------------------
+
+    def events(self) -> Events:
+        """Train to the end. Whatever happens short of a kill, the last event is ``run_finished``."""
+        began = time.monotonic()
+        try:
+            yield introduce_run(self.config, self.dataset, self.learner, self.steps_per_epoch, self.resumed_at)
+            yield introduce_model(self.config, self.dataset)
+            yield from self._epochs()
+            outcome, reason = self._ending or ("completed", f"all {self.epochs} epochs trained")
+        except Diverged as error:
+            outcome, reason = "diverged", str(error)
+        except torch.OutOfMemoryError as error:
+            outcome, reason = "failed", _out_of_memory(self.config, error)
+        except UserError as error:
+            outcome, reason = "failed", str(error)
+        except OSError as error:
+            outcome, reason = (
+                "failed",
+                f"{error.filename or 'a file'}: {error.strerror or error}; make room or mend it, then resume",
+            )
+        except Exception as error:
+            _log.exception("the run failed")
+            outcome, reason = "failed", f"{type(error).__name__}: {error}"
+        finally:
+            self._batches.close()
+        target = self.config.train.target_accuracy
+        yield RunFinished(
+            outcome=outcome,
+            reason=reason,
+            steps=self.step,
+            epochs=self.epoch - 1,
+            seconds=time.monotonic() - began,
+            best_accuracy=self._best.accuracy if self._best else None,
+            best_epoch=self._best.epoch if self._best else None,
+            best_split=self._splits[0][0] if self._best else None,
+            target_missed=bool(target) and (self._best is None or self._best.accuracy < target),
+        )
+
+    def _epochs(self) -> Events:
+        while self.epoch <= self.epochs and self._ending is None:
+            yield EpochStarted(epoch=self.epoch, epochs=self.epochs)
+            yield from self._train_epoch()
+            if self.step_in_epoch == self.steps_per_epoch:
+                yield from self._finish_epoch()
+        if self._last_saved != self.step:
+            yield from self._save("last")
+
+    def _train_epoch(self) -> Events:
+        self.learner.model.train()
+        self._telemetry.restart()
+        for batch in self._batches.epoch(self.epoch, self.step_in_epoch):
+            yield from self._between_steps()
+            if self._ending is not None:
+                break
+            yield from self._step(batch)
+        if not self._telemetry.empty:
+            yield from self._read_telemetry(None)
+
+    def _finish_epoch(self) -> Events:
+        yield from self._between_steps()
+        # Saved before the evaluation, so that a kill during it costs no training; resumed, it is only evaluated.
+        if self._last_saved != self.step:
+            yield from self._save("last")
+        scores = yield from self._evaluate()
+        if scores is None:  # stopped: the checkpoint above says that this epoch is still to be evaluated
+            return
+        improved = self._best is None or scores.accuracy > self._best.accuracy
+        self._epochs_since_best = 0 if improved else self._epochs_since_best + 1
+        finished, self.epoch, self.step_in_epoch = self.epoch, self.epoch + 1, 0
+        if improved:
+            self._best = Best(accuracy=scores.accuracy, epoch=finished)
+            yield from self._save("best")
+        self._end_if_due(scores)
+
+    def _end_if_due(self, scores: Evaluated) -> None:
+        train = self.config.train
+        if self._ending is not None:
+            return
+        if train.target_accuracy and scores.accuracy >= train.target_accuracy:
+            self._ending = (
+                "completed",
+                f"{scores.split} accuracy {scores.accuracy:.2%} reached the target of {train.target_accuracy:.2%}",
+            )
+        elif train.early_stopping and self._epochs_since_best >= train.early_stopping:
+            self._ending = (
+                "completed",
+                f"no better {scores.split} accuracy for {train.early_stopping} epochs",
+            )
+        elif self._stop_after_epoch is not None and self.epoch <= self.epochs:
+            self._ending = ("stopped", f"stopped after epoch {self.epoch - 1} by {self._stop_after_epoch}")
+
+    # One step --------------------------------------------------------------------------------------------------
+
+    def _step(self, batch: Batch) -> Events:
+        lr = self.learning_rate()
+        loss, right = self.learner.accumulate_gradient(batch)
+        if self.device.type == "cpu" and not math.isfinite(loss.item()):  # no device to wait for
+            raise Diverged(self._diverged_at(loss.item()))
+        self._telemetry.add(loss, right, len(batch.y_B))
+        done = self.step + 1
+        in_epoch = self.step_in_epoch + 1
+        save_due = bool(every := self.config.train.checkpoint_every_steps) and done % every == 0
+        due = done % self.config.telemetry.every_steps == 0 or in_epoch == self.steps_per_epoch or save_due
+        norms_P = self.learner.gradients.norms() if due and self.config.telemetry.gradient_norms else None
+        self.learner.update(lr)
+        self.step, self.step_in_epoch = done, in_epoch
+        if due:
+            yield from self._read_telemetry(norms_P)
+        if save_due and in_epoch < self.steps_per_epoch:
+            yield from self._save("last")
+        if time.monotonic() - self._system_read >= self.config.telemetry.system_seconds:
+            self._system_read = time.monotonic()
+            yield self._system.read()
+
+    def learning_rate(self) -> float:
+        """Return the rate of the next step."""
+        schedule = self.config.schedule
+        warmup = warmup_factor(schedule, self.step / self.steps_per_epoch)
+        shape = factor(schedule, self._clock.done(self.step))
+        return self.config.optim.lr * shape * warmup * self._lr_scale
+
+    def _read_telemetry(self, norms_P: torch.Tensor | None) -> Events:
+        lr = self.learner.optimiser.param_groups[0]["lr"]
+        reading, norms = self._telemetry.read(self.step, self.epoch, lr, norms_P)
+        if not math.isfinite(reading.loss):
+            raise Diverged(self._diverged_at(reading.loss))
+        yield reading
+        if norms is not None:
+            yield norms
+
+    def _diverged_at(self, loss: float) -> str:
+        return (
+            f"the loss became {loss} at step {self.step + 1} (epoch {self.epoch}, learning rate "
+            f"{self.learning_rate():g}); the last checkpoint is from before it. Lower --lr, add a warm-up with "
+            "--set schedule.warmup_epochs=1, or bound the gradient with --set optim.clip_norm=1"
+        )
+
+    # Messages --------------------------------------------------------------------------------------------------
+
+    def _between_steps(self) -> Events:
+        """Obey every message that has come; while paused, wait here for the next."""
+        while True:
+            message = self._control.receive(timeout=0.5 if self._paused else 0.0)
+            if message is not None:
+                yield from self._obey(message)
+            elif not self._paused:
+                break
+            if self._ending is not None:
+                return
+        if self._evaluation_wanted:
+            self._evaluation_wanted = False
+            if not self._telemetry.empty:
+                yield from self._read_telemetry(None)
+            yield from self._evaluate()
+            self._telemetry.restart()
+
+    def _obey(self, message: ControlMessage) -> Events:
+        value: float | int | None = None
+        match message:
+            case messages.Pause():
+                self._paused = True
+            case messages.Resume():
+                self._paused = False
+                self._telemetry.restart()
+            case messages.StopNow():
+                self._ending = ("stopped", f"stopped at step {self.step} by {message.source}")
+            case messages.StopAfterEpoch():
+                self._stop_after_epoch = message.source
+            case messages.EvaluateNow():
+                self._evaluation_wanted = True
+            case messages.SetLearningRate():
+                value = message.lr
+                scheduled = self.learning_rate() / self._lr_scale
+                if scheduled == 0:
+                    yield Warned(message="the schedule is at a learning rate of 0, which no factor changes")
+                    return
+                self._lr_scale = message.lr / scheduled
+            case messages.ExtendEpochs():
+                value = message.epochs
+                self.extend(message.epochs)
+        yield ControlApplied(
+            step=self.step, command=message.command, value=value, source=message.source, id=message.id
+        )
+        if isinstance(message, messages.CheckpointNow):
+            yield from self._save("last")
+
+    def extend(self, epochs: int) -> None:
+        """Train ``epochs`` more than planned."""
+        self.epochs += epochs
+        self._clock.extend(self.step, epochs * self.steps_per_epoch)
+
+    # Evaluation and checkpoints --------------------------------------------------------------------------------
+
+    def _evaluate(self) -> Generator[Event, None, Evaluated | None]:
+        """Evaluate every split; return the one that chooses the best epoch, or None where a stop came between."""
+        chosen: Evaluated | None = None
+        for split, batches in self._splits:
+            began = shown = time.monotonic()
+            evaluation = Evaluation(len(self.dataset.classes), self.device)
+            images = 0
+            for count in evaluate_batches(self.learner.evaluated_model, batches, evaluation, self.learner.dtype):
+                images += count
+                if message := self._control.receive():
+                    yield from self._obey(message)
+                    if self._ending is not None:
+                        return None
+                if time.monotonic() - shown >= _PROGRESS_SECONDS:
+                    shown = time.monotonic()
+                    yield Progress(activity=f"evaluating {split}", done=images, total=self._images_in[split])
+            scores = evaluation.scores()
+            event = Evaluated(
+                step=self.step,
+                epoch=self.epoch,
+                split=split,
+                seconds=time.monotonic() - began,
+                **vars(scores),
+            )
+            chosen = chosen or event
+            yield event
+        return chosen
+
+    def _save(self, which: str) -> Events:
+        if self.run_dir is None:
+            return
+        if not self._telemetry.empty:
+            yield from self._read_telemetry(None)
+        path = self.run_dir.last if which == "last" else self.run_dir.best
+        save_checkpoint(path, self.learner.tensors(), self._state())
+        if which == "last":
+            self._last_saved = self.step
+        yield CheckpointSaved(
+            step=self.step,
+            epoch=self.epoch - 1,
+            which="last" if which == "last" else "best",
+            path=path.relative_to(self.run_dir.path).as_posix(),
+            accuracy=self._best.accuracy if self._best else None,
+        )
+
+    def _state(self) -> TrainState:
+        return TrainState(
+            config=self.config,
+            classes=self.dataset.classes,
+            epoch=self.epoch,
+            step_in_epoch=self.step_in_epoch,
+            step=self.step,
+            epochs=self.epochs,
+            lr_scale=self._lr_scale,
+            clock=(self._clock.total_steps, self._clock.anchor_step, self._clock.anchor_done),
+            best=self._best,
+            epochs_since_best=self._epochs_since_best,
+            scaler=self.learner.scaler.state_dict(),
+        )
+
+    def _restore(self, tensors: Tensors, state: TrainState) -> None:
+        self.learner.restore(tensors)
+        if state.scaler:
+            self.learner.scaler.load_state_dict(state.scaler)
+        self.epoch, self.step_in_epoch, self.step = state.epoch, state.step_in_epoch, state.step
+        self.epochs, self._lr_scale = state.epochs, state.lr_scale
+        self._clock = Clock(*state.clock)
+        self._best, self._epochs_since_best = state.best, state.epochs_since_best
+        self.resumed_at = self._last_saved = state.step
+        if more := self.config.train.epochs - state.config.train.epochs:
+            self.extend(max(more, 1 - self.epochs))
+
+
+def _out_of_memory(config: RunConfig, error: torch.OutOfMemoryError) -> str:
+    half = max(2, config.train.batch_size // 2)
+    return (
+        f"out of device memory with train.batch_size = {config.train.batch_size}: halve it with "
+        f"--batch-size {half}, or split each batch with --set optim.accumulate=2 ({str(error).splitlines()[0]})"
+    )

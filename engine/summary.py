@@ -1,0 +1,387 @@
+"""A run in a few numbers, folded from its events: what tables, progress lines and lists show.
+
+The fold is the only bookkeeping of its kind: the console, ``metrics.csv`` and the list of runs all read it.
+It keeps one row an epoch and a short window of recent steps, never anything for each step. Imports no torch.
+"""
+
+import contextlib
+import math
+from collections import deque
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from engine.config import RunConfig
+from engine.errors import WorldError
+from engine.event_log import MAX_LINE_BYTES
+from engine.events import (
+    CheckpointSaved,
+    ControlApplied,
+    EpochStarted,
+    Evaluated,
+    Event,
+    ModelBuilt,
+    Outcome,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Split,
+    Step,
+    decode,
+)
+from engine.text import one_line
+
+State = Literal["preparing", "training", "evaluating", "paused", "completed", "stopped", "failed", "diverged"]
+
+_WINDOW = 20
+"""Recent ``step`` events from which the speed is measured."""
+_WARM_UP_STEPS = 5
+"""Steps before an estimate of the time left is given."""
+_EVALUATION_SPEEDUP = 3.0
+"""Images evaluated in the time of one trained: no backward pass. Used until an evaluation was measured."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRow:
+    """One finished epoch. Losses in nats, accuracies as fractions, None where the split does not exist."""
+
+    epoch: int
+    step: int
+    """The epoch's last."""
+    train_loss: float
+    """Mean over the images of the epoch as they were trained on; NaN where the steps were not read."""
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    lr: float
+    """At the end of the epoch."""
+    images_per_second: float
+    """Of training, without evaluation."""
+    seconds: float
+    """Of the whole epoch with its evaluation, without pauses."""
+
+    def accuracy(self, split: Split) -> float | None:
+        """Return the accuracy of ``split``."""
+        return {"train": self.train_accuracy, "val": self.val_accuracy, "test": self.test_accuracy}[split]
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """Running sums of the epoch in hand."""
+
+    epoch: int = 0
+    images: int = 0
+    loss: float = 0.0
+    """Summed over images, as is ``accuracy``."""
+    accuracy: float = 0.0
+    training_seconds: float = 0.0
+    seconds: float = 0.0
+    lr: float = math.nan
+    evaluated: dict[Split, Evaluated] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What one ``step`` event says of the speed."""
+
+    seconds: float
+    steps: int
+    images: int
+
+
+@dataclass
+class RunSummary:
+    """The fold: feed it every event in order, read it at any time."""
+
+    config: RunConfig | None = None
+    """None until the run started, as everything below is at its empty value."""
+    started: float = 0.0
+    """When the first process began, in seconds since the epoch."""
+    device: str = ""
+    precision: str = ""
+    classes: tuple[str, ...] = ()
+    train_images: int = 0
+    val_images: int = 0
+    test_images: int = 0
+    steps_per_epoch: int = 0
+    params: int = 0
+    macs: int = 0
+    blocks: tuple[str, ...] = ()
+    resumed_at: int | None = None
+    """The step at which the latest process went on, or None."""
+    epochs: int = 0
+    """Planned."""
+    epoch: int = 0
+    """In hand, from 1; 0 before the first."""
+    step: int = 0
+    """Optimiser steps finished since the run began."""
+    rows: list[EpochRow] = field(default_factory=list)
+    last_step: Step | None = None
+    """The latest reading of loss, accuracy, rate and speed."""
+    progress: Progress | None = None
+    """How far the phase in hand has come that is not training."""
+    outcome: Outcome | None = None
+    reason: str = ""
+    target_missed: bool = False
+    elapsed: float = 0.0
+    """Seconds that all processes spent on the run up to the latest event, without pauses."""
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    images_trained: int = 0
+    _paused: bool = False
+    _evaluating: bool = False
+    _stop_after: int | None = None
+    _now: float = 0.0
+    _mark: float = 0.0
+    """When the phase in hand began."""
+    _in_hand: _Epoch = field(default_factory=_Epoch)
+    _at_checkpoint: tuple[int, _Epoch] = field(default_factory=lambda: (0, _Epoch()))
+    """The epoch in hand as it was at the latest checkpoint's step: what a resumed run goes on from."""
+    _reports: deque[_Report] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _steps_seen: int = 0
+    """Of this process."""
+    _evaluations: dict[Split, deque[float]] = field(default_factory=dict)
+    """Seconds of the latest evaluations of each split."""
+
+    @property
+    def state(self) -> State:
+        """What the run is doing, or how it ended."""
+        if self.outcome is not None:
+            return self.outcome
+        if self._paused:
+            return "paused"
+        if self._evaluating:
+            return "evaluating"
+        return "training" if self.epoch else "preparing"
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits evaluated at the end of each epoch."""
+        sizes: tuple[tuple[Split, int], ...] = (("val", self.val_images), ("test", self.test_images))
+        return tuple(split for split, images in sizes if images)
+
+    @property
+    def choosing_split(self) -> Split:
+        """The split that chooses the best epoch: val where there is one, else test."""
+        return "val" if self.val_images else "test"
+
+    @property
+    def total_steps(self) -> int:
+        """Steps planned for the whole run."""
+        return (self._stop_after or self.epochs) * self.steps_per_epoch
+
+    @property
+    def images_per_second(self) -> float:
+        """Mean over all training so far, 0 before any."""
+        return self.images_trained / self.training_seconds if self.training_seconds else 0.0
+
+    @property
+    def average_error(self) -> float | None:
+        """Mean over all epochs of 1 - test accuracy, as the ResNet20 document defines it in its section 4.
+
+        It describes the whole course of training, not the network at its end.
+        """
+        errors = [1 - row.test_accuracy for row in self.rows if row.test_accuracy is not None]
+        return math.fsum(errors) / len(errors) if errors else None
+
+    def best(self, split: Split | None = None) -> EpochRow | None:
+        """Return the first epoch with the highest accuracy on ``split``, or on the split that chooses."""
+        split = split or self.choosing_split
+        rows = [(accuracy, row) for row in self.rows if (accuracy := row.accuracy(split)) is not None]
+        return max(rows, key=lambda pair: pair[0])[1] if rows else None
+
+    def apply(self, event: Event) -> None:
+        """Take the next event of the run's log."""
+        self._pass_time(event)
+        match event:
+            case Progress():
+                self._show_progress(event)
+            case RunStarted():
+                self._start(event)
+            case ModelBuilt():
+                self.params, self.macs, self.blocks = event.params, event.macs, event.blocks
+            case EpochStarted():
+                self._start_epoch(event)
+            case Step():
+                self._train(event)
+            case Evaluated():
+                self._evaluated(event)
+            case CheckpointSaved():
+                self._at_checkpoint = (event.step, deepcopy(self._in_hand))
+            case ControlApplied():
+                self._control(event)
+            case RunFinished():
+                self.outcome, self.reason = event.outcome, event.reason
+                self.target_missed = event.target_missed
+                self.step = max(self.step, event.steps)
+
+    def eta(self, now: float) -> float | None:
+        """Estimate the seconds left, evaluations counted and pauses not.
+
+        Args:
+            now: seconds since the epoch.
+
+        Returns:
+            None before a few steps were measured and after the end.
+        """
+        if self.outcome is not None or len(self._reports) < 2 or self._steps_seen < _WARM_UP_STEPS:
+            return None
+        seconds = sum(report.seconds for report in self._reports)
+        steps = sum(report.steps for report in self._reports)
+        training = max(0, self.total_steps - self.step) * seconds / steps
+        evaluations = (self._stop_after or self.epochs) - (self.rows[-1].epoch if self.rows else 0)
+        evaluation = sum(self._evaluation_cost(split) for split in self.splits)
+        done = 0.0
+        if self._in_hand.evaluated and not (self.rows and self.rows[-1].epoch == self._in_hand.epoch):
+            done = sum(self._evaluation_cost(split) for split in self._in_hand.evaluated)
+        left = training + evaluations * evaluation - done
+        if self._paused:
+            return left
+        # The phase in hand has come on since its last report, but no further than it is known to take.
+        in_phase = 0.0
+        if not self._evaluating:
+            in_phase = seconds / len(self._reports)
+        elif self.step == self.epoch * self.steps_per_epoch:
+            in_phase = evaluation - done
+        return max(0.0, left - min(max(0.0, now - self._mark), in_phase))
+
+    def _pass_time(self, event: Event) -> None:
+        if isinstance(event, Progress):  # a resumed run's first ones stand before its run_started
+            return
+        if self.config and not self._paused and not isinstance(event, RunStarted):
+            passed = max(0.0, event.time - self._now)
+            self.elapsed += passed
+            self._in_hand.seconds += passed
+        self._now = event.time
+
+    def _start(self, event: RunStarted) -> None:
+        at = event.resumed_at or 0
+        self.started = self.started or event.time
+        self.rows = [row for row in self.rows if row.step <= at]
+        step, epoch = self._at_checkpoint
+        self._in_hand = deepcopy(epoch) if step == at else _Epoch()
+        self.step, self.epoch = at, 0
+        self.last_step = self.progress = self.outcome = self._stop_after = None
+        self.reason, self.target_missed = "", False
+        self._paused = self._evaluating = False
+        self._steps_seen = 0
+        self._reports.clear()  # another machine has another speed
+        self._evaluations.clear()
+        self.config, self.epochs, self.resumed_at = event.config, event.config.train.epochs, event.resumed_at
+        self.device, self.precision, self.classes = event.device, event.precision, event.classes
+        self.train_images, self.val_images = event.train_images, event.val_images
+        self.test_images, self.steps_per_epoch = event.test_images, event.steps_per_epoch
+
+    def _start_epoch(self, event: EpochStarted) -> None:
+        self.epoch, self.epochs = event.epoch, event.epochs
+        self.progress = None
+        self._evaluating = False
+        self._mark = event.time
+        if self._in_hand.epoch != event.epoch:  # else it goes on from a checkpoint in its middle
+            self._in_hand = _Epoch(event.epoch)
+
+    def _train(self, event: Step) -> None:
+        self.last_step, self.step, self.progress = event, event.step, None
+        self._mark = event.time
+        self._evaluating = event.step == event.epoch * self.steps_per_epoch
+        epoch = self._in_hand
+        epoch.images += event.images
+        epoch.loss += event.loss * event.images
+        epoch.accuracy += event.accuracy * event.images
+        epoch.lr = event.lr
+        self.images_trained += event.images
+        self._steps_seen += event.steps
+        if event.images_per_second > 0 and event.steps > 0:
+            seconds = event.images / event.images_per_second
+            epoch.training_seconds += seconds
+            self.training_seconds += seconds
+            if self._steps_seen > event.steps:  # the first report holds what only the first step costs
+                self._reports.append(_Report(seconds, event.steps, event.images))
+
+    def _show_progress(self, event: Progress) -> None:
+        self.progress = event
+        if self.epoch and not self._evaluating:  # within an epoch only evaluation takes long enough to tell
+            self._evaluating, self._mark = True, event.time
+
+    def _evaluated(self, event: Evaluated) -> None:
+        self.evaluation_seconds += event.seconds
+        self._evaluations.setdefault(event.split, deque(maxlen=3)).append(event.seconds)
+        self.step = max(self.step, event.step)
+        self._mark, self.progress = event.time, None
+        if event.step != event.epoch * self.steps_per_epoch or event.split not in self.splits:
+            self._evaluating = False  # a person asked for it
+            return
+        self._in_hand.evaluated[event.split] = event
+        if set(self._in_hand.evaluated) == set(self.splits):
+            self._evaluating = False
+            if not self.rows or self.rows[-1].epoch < event.epoch:
+                self.rows.append(self._row(event))
+
+    def _row(self, event: Evaluated) -> EpochRow:
+        epoch = self._in_hand
+        val, test = epoch.evaluated.get("val"), epoch.evaluated.get("test")
+        return EpochRow(
+            epoch=event.epoch,
+            step=event.step,
+            train_loss=epoch.loss / epoch.images if epoch.images else math.nan,
+            train_accuracy=epoch.accuracy / epoch.images if epoch.images else math.nan,
+            val_loss=val.loss if val else None,
+            val_accuracy=val.accuracy if val else None,
+            test_loss=test.loss if test else None,
+            test_accuracy=test.accuracy if test else None,
+            lr=epoch.lr,
+            images_per_second=epoch.images / epoch.training_seconds if epoch.training_seconds else 0.0,
+            seconds=epoch.seconds,
+        )
+
+    def _control(self, event: ControlApplied) -> None:
+        match event.command:
+            case "pause":
+                self._paused = True
+            case "resume":
+                self._paused, self._mark = False, event.time
+            case "stop_after_epoch":
+                self._stop_after = self.epoch
+            case "extend_epochs" if event.value is not None:
+                self.epochs += int(event.value)
+
+    def _evaluation_cost(self, split: Split) -> float:
+        """Return the seconds that one evaluation of ``split`` takes, measured or estimated."""
+        if measured := self._evaluations.get(split):
+            return sum(measured) / len(measured)
+        seconds = sum(report.seconds for report in self._reports)
+        images = sum(report.images for report in self._reports)
+        size = self.val_images if split == "val" else self.test_images
+        return size / (_EVALUATION_SPEEDUP * images / seconds)
+
+
+def read_summary(path: Path, *, steps: bool = True) -> RunSummary:
+    """Fold a whole event log, passing over damaged lines; an absent or empty one gives an empty summary.
+
+    Args:
+        path: the run's ``events.jsonl``.
+        steps: whether to read the steps. Without them rows lack training loss, accuracy, rate and speed, and
+            a log of hundreds of thousands of steps is read in an instant.
+
+    Raises:
+        OSError: the log is there but cannot be read.
+        WorldError: not one line of it is an event.
+    """
+    kinds = ("grad_norms", "system") if steps else ("grad_norms", "system", "step")
+    skipped = tuple(f'"kind":"{kind}"}}\n'.encode() for kind in kinds)
+    summary, applied, damaged = RunSummary(), 0, 0
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            if line.endswith(skipped):  # told by its end, far cheaper than decoding it
+                continue
+            try:
+                summary.apply(decode(line))
+                applied += 1
+            except ValueError:
+                damaged += 1
+    if damaged and not applied:
+        raise WorldError(f"{one_line(str(path))}: damaged: not one of its {damaged} lines is an event")
+    return summary

@@ -1,0 +1,65 @@
+"""Running sums of a training run that stay on the device until a reading is due: one transfer a reading."""
+
+import math
+import time
+
+import torch
+from torch import Tensor
+
+from engine.events import GradNorms, Step
+
+
+class Telemetry:
+    """Sums loss and accuracy between readings."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin an interval now; also after a pause or an evaluation, which must not count as training time."""
+        self._loss = torch.zeros((), device=self._device)
+        self._right = torch.zeros((), device=self._device)
+        self._images = self._steps = 0
+        self._began = time.monotonic()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no step was added since the last reading."""
+        return self._steps == 0
+
+    def add(self, loss: Tensor, right: Tensor, images: int) -> None:
+        """Add one step's mean loss and number right; nothing is synchronised."""
+        self._loss += loss * images
+        self._right += right
+        self._images += images
+        self._steps += 1
+
+    def read(self, step: int, epoch: int, lr: float, norms_P: Tensor | None) -> tuple[Step, GradNorms | None]:
+        """Read the interval and begin the next one.
+
+        Args:
+            step: steps finished since the run began.
+            epoch: the epoch they belong to.
+            lr: the last step's learning rate.
+            norms_P: gradient norm of each part at the last step, on the device.
+        """
+        sums = torch.stack((self._loss, self._right))
+        # The host-device synchronisation: everything of this interval in one transfer.
+        values = (sums if norms_P is None else torch.cat((sums, norms_P))).tolist()
+        seconds = time.monotonic() - self._began
+        reading = Step(
+            step=step,
+            epoch=epoch,
+            steps=self._steps,
+            images=self._images,
+            loss=values[0] / self._images,
+            accuracy=values[1] / self._images,
+            lr=lr,
+            images_per_second=self._images / max(seconds, 1e-9),
+        )
+        self.restart()
+        if norms_P is None:
+            return reading, None
+        norms = values[2:]
+        return reading, GradNorms(step=step, norms=tuple(norms), total=math.hypot(*norms))

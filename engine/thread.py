@@ -1,0 +1,158 @@
+"""The engine thread: makes the data ready, makes the run's folder, trains, and hands every event to the sinks."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine import run_dir as run_dirs
+from engine.config import RunConfig
+from engine.config_file import to_toml
+from engine.control import Control, StopNow
+from engine.event_log import EventLog
+from engine.events import Event, Progress, RunFinished
+from engine.files import write_text
+from engine.run_dir import RunDir
+from engine.sinks import Sink
+from engine.sinks.log_file import LogFileSink
+from engine.sinks.metrics import MetricsSink
+from engine.summary import read_summary
+
+if TYPE_CHECKING:
+    from engine.data import Dataset
+
+
+class StoppedBeforeStart(Exception):  # noqa: N818 (asked for, not a mistake)
+    """A person or a signal ended the run before anything was written."""
+
+
+class EngineThread(threading.Thread):
+    """Trains one run. ``finished`` or ``error`` is set when it ends."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        *,
+        runs: Path | None = None,
+        resume: RunDir | None = None,
+        sinks: Sequence[Sink] = (),
+        control: Control | None = None,
+        on_run_dir: Callable[[RunDir], None] | None = None,
+    ) -> None:
+        """Prepare the thread; ``start`` begins.
+
+        Args:
+            config: the run.
+            runs: the folder to keep the run in; None keeps nothing on disk.
+            resume: the run to go on with, instead of a new one.
+            sinks: listeners besides the run's own files; closed at the end.
+            control: where messages come from.
+            on_run_dir: called in this thread when the run's folder is there, before ``run_started``.
+        """
+        super().__init__(name="engine", daemon=True)
+        self.config = config
+        self.control = control or Control()
+        self.run_dir: RunDir | None = None
+        self.finished: RunFinished | None = None
+        self.error: BaseException | None = None
+        self._runs = runs
+        self._resume = resume
+        self._sinks: list[Sink] = list(sinks)
+        self._on_run_dir = on_run_dir
+
+    def run(self) -> None:
+        """Train to the end; an error is kept in ``error`` for whoever waits."""
+        try:
+            self._train()
+        except BaseException as error:
+            self.error = error
+        finally:
+            for sink in self._sinks:
+                sink.close()
+            if self.run_dir is not None:
+                self.run_dir.release()
+
+    def result(self) -> RunFinished:
+        """Wait for the end and return the last event.
+
+        Raises:
+            UserError: the run could not begin.
+        """
+        self.join()
+        if self.error is not None:
+            raise self.error
+        if self.finished is None:
+            raise RuntimeError("the run ended without run_finished")
+        return self.finished
+
+    def _train(self) -> None:
+        # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
+        from engine.checkpoint import resumable
+        from engine.data import load
+        from engine.loop import Trainer
+
+        if self._resume is not None:
+            self._resume.acquire()
+            self.run_dir = self._resume
+        dataset = self._load(load(self.config.data, self.config.train.seed))
+        resumed = resumable(self._resume) if self._resume is not None else None
+        trainer = Trainer(self.config, dataset, self.control, resume=resumed)
+        if self._resume is None and self._runs is not None:
+            self.run_dir = run_dirs.create(self._runs, self.config)
+        first_seq = 0
+        if self.run_dir is not None:
+            trainer.run_dir = self.run_dir
+            first_seq = self._add_file_sinks(self.run_dir)
+        self._deliver(trainer.events(), first_seq)
+
+    def _load(self, loading: "Generator[Progress, None, Dataset]") -> "Dataset":
+        """Make the data ready, telling the sinks how far it is."""
+        while True:
+            try:
+                self._before_start(next(loading))
+            except StopIteration as end:
+                dataset: Dataset = end.value
+                return dataset
+
+    def _before_start(self, event: Event) -> None:
+        if isinstance(self.control.receive(), StopNow):
+            raise StoppedBeforeStart
+        for sink in self._sinks:
+            sink.emit(replace(event, time=time.time()))
+
+    def _add_file_sinks(self, run: RunDir) -> int:
+        """Open the run's own files and return the number of its next event."""
+        if self._resume is not None and self.config != run.config():
+            write_text(run.config_file, to_toml(self.config))
+        history = read_summary(run.events)
+        log = EventLog(run.events)
+        self._sinks = [log, MetricsSink(run.metrics, history), LogFileSink(run.log, history), *self._sinks]
+        if self._on_run_dir is not None:
+            self._on_run_dir(run)
+        return log.next_seq
+
+    def _deliver(self, events: Generator[Event, None, None], seq: int) -> None:
+        """Number the events and hand them on; a sink that cannot take one ends the run, which says so itself."""
+        failure: Exception | None = None
+        while True:
+            try:
+                event = next(events) if failure is None else events.throw(failure)
+            except StopIteration:
+                return
+            event = replace(event, seq=seq, time=time.time())
+            seq += 1
+            if isinstance(event, RunFinished):
+                self.finished = event
+            failure = self._emit(event)
+
+    def _emit(self, event: Event) -> Exception | None:
+        """Give ``event`` to every sink, also after one failed; return the first failure unless nothing follows."""
+        failure: Exception | None = None
+        for sink in self._sinks:
+            try:
+                sink.emit(event)
+            except Exception as error:
+                failure = failure or error
+        return failure if self.finished is None else None

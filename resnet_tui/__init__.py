@@ -1,0 +1,1 @@
+"""resnet-tui: train residual networks in a terminal and watch what happens inside them."""

@@ -1,0 +1,163 @@
+"""``resnet-tui train``: flags, preset and defaults become a run, which trains in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+    from engine.run_dir import RunDir
+    from engine.sinks import Sink
+
+DEFAULT_PRESET = "quickstart"
+_RESUME_KEYS = {"train.epochs", "train.device", "data.dir"}
+RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="RESNET_TUI_RUNS", help="Folder that holds the runs.")]
+
+
+def train(
+    preset: Annotated[str | None, typer.Option(help="A preset's name or a .toml file. [default: quickstart]")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Train without the dashboard.")] = False,
+    arch: Annotated[str | None, typer.Option(help="Network: resnet.")] = None,
+    depth: Annotated[str | None, typer.Option(help="Weighted layers, 6n+2.", metavar="INTEGER")] = None,
+    shortcut: Annotated[str | None, typer.Option(help="A, B, C, or none for a plain network.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the dataset lies.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda, cuda:0, …")] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="Epochs; the schedule scales with them.", metavar="INTEGER")
+    ] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Images a step.", metavar="INTEGER")] = None,
+    lr: Annotated[str | None, typer.Option(help="Peak learning rate.", metavar="FLOAT")] = None,
+    seed: Annotated[str | None, typer.Option(help="Seed of all randomness.", metavar="INTEGER")] = None,
+    target_accuracy: Annotated[
+        str | None,
+        typer.Option(help="Stop at this accuracy (0.95 for 95 %); exit 4 if missed.", metavar="FLOAT"),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting: section.key=value. May be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with a run: its folder, its name, or last.", metavar="RUN")
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Print the events, one a line.")] = False,
+) -> None:
+    """Train a network: a table a line an epoch, and everything recorded in the run's folder.
+
+    Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
+    """
+    from engine import data
+    from engine.config_file import parse_assignment
+
+    flags: dict[str, tuple[str, Any]] = {
+        key: (flag, value)
+        for key, flag, value in (
+            ("model.arch", "--arch", arch),
+            ("model.depth", "--depth", depth),
+            ("model.shortcut", "--shortcut", shortcut),
+            ("data.dataset", "--dataset", dataset),
+            ("data.dir", "--data-dir", data_dir),
+            ("train.device", "--device", device),
+            ("train.epochs", "--epochs", epochs),
+            ("train.batch_size", "--batch-size", batch_size),
+            ("optim.lr", "--lr", lr),
+            ("train.seed", "--seed", seed),
+            ("train.target_accuracy", "--target-accuracy", target_accuracy),
+        )
+        if value is not None
+    }
+    for assignment in assignments or []:
+        key, value = parse_assignment(assignment)
+        flags[key] = (f"--set {assignment}", value)
+    run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
+    config = _resumed_config(run, flags) if run is not None else _new_config(preset, flags)
+    data.check(config.data)
+    if not headless:
+        print("note: this version has no dashboard yet; training as with --headless", file=sys.stderr)
+    raise typer.Exit(_train(config, runs_dir, run, as_json=json))
+
+
+def _new_config(preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunConfig:
+    from engine import presets
+    from engine.config_file import build_config
+
+    tree, file = presets.load(preset or DEFAULT_PRESET)
+    config = build_config(tree, flags, file)
+    if "name" not in flags and any(key == "data.dataset" or key.startswith("model.") for key in flags):
+        network = "plain" if config.model.shortcut == "none" else config.model.arch
+        config = config.model_copy(update={"name": f"{network}{config.model.depth}-{config.data.dataset}"})
+    return _with_absolute_dir(config)
+
+
+def _with_absolute_dir(config: RunConfig) -> RunConfig:
+    """Make the data folder absolute, so that the run's own configuration holds wherever it is read."""
+    if config.data.dir is None:
+        return config
+    absolute = config.data.dir.expanduser().absolute()
+    return config.model_copy(update={"data": config.data.model_copy(update={"dir": absolute})})
+
+
+def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunDir:
+    from engine import run_dir
+    from engine.errors import UserError
+
+    refused = [flag for key, (flag, _) in flags.items() if key not in _RESUME_KEYS]
+    if preset is not None:
+        refused.append("--preset")
+    if refused:
+        raise UserError(
+            f"--resume goes on with the run's own configuration, so {', '.join(refused)} cannot be given; "
+            "allowed beside it: --epochs, --device, --data-dir. Leave --resume out to start a new run"
+        )
+    return run_dir.find(runs_dir, resume)
+
+
+def _resumed_config(run: RunDir, flags: dict[str, tuple[str, Any]]) -> RunConfig:
+    from engine.config_file import build_config, read_toml
+    from engine.errors import UserError
+    from engine.summary import read_summary
+
+    config = _with_absolute_dir(build_config(read_toml(run.config_file), flags, str(run.config_file)))
+    done = read_summary(run.events)
+    if "train.epochs" in flags and config.train.epochs < len(done.rows):
+        raise UserError(
+            f"--epochs {config.train.epochs}: the run has {len(done.rows)} finished epochs already; give more"
+        )
+    if done.outcome == "completed" and config.train.epochs <= len(done.rows):
+        raise UserError(
+            f"run {run.name} is complete ({len(done.rows)} epochs); train it further with "
+            f"--epochs {2 * len(done.rows)}, or start a new run without --resume"
+        )
+    return config
+
+
+def _train(config: RunConfig, runs: Path, run: RunDir | None, *, as_json: bool) -> int:
+    """Train in this process and return the exit status."""
+    from engine.host import run_in_foreground
+
+    if as_json:
+        from engine.sinks.json_lines import JsonLinesSink
+
+        sinks: list[Sink] = [JsonLinesSink(sys.stdout.buffer)]
+        return run_in_foreground(config, runs=runs, resume=run, sinks=sinks)
+
+    from rich.console import Console
+
+    from engine.sinks.console import ConsoleSink
+    from engine.summary import read_summary
+
+    console = ConsoleSink(Console(), history=read_summary(run.events) if run is not None else None)
+    return run_in_foreground(
+        config,
+        runs=runs,
+        resume=run,
+        sinks=[console],
+        on_run_dir=lambda made: console.set_run(made.path),
+    )

@@ -1,0 +1,109 @@
+"""What several tests share: tiny configurations, sinks that keep events, and the legal order of events."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.config import RunConfig
+from engine.config_file import build_config
+from engine.events import Event, RunFinished
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "model": {"depth": 8},
+    "data": {"dataset": "synthetic", "synthetic_size": 72, "synthetic_classes": 3, "image_size": 16},
+    "optim": {"lr": 0.05},
+    "train": {"epochs": 2, "batch_size": 16, "device": "cpu"},
+    "telemetry": {"every_steps": 2},
+}
+"""Five steps an epoch, the last of 8 images; an epoch takes a few hundredths of a second."""
+
+
+def tiny(**settings: Any) -> RunConfig:
+    """Return ``TINY`` with ``section__key`` settings changed."""
+    flags = {key.replace("__", "."): (key, value) for key, value in settings.items()}
+    return build_config(TINY, flags, "tiny")
+
+
+class Recorder:
+    """A sink that keeps every event and lets a test act on one or wait for one."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
+        self.events: list[Event] = []
+        self.closed = False
+        self._changed = threading.Condition()
+        self._on_event = on_event
+
+    def emit(self, event: Event) -> None:
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def wait_for(self, wanted: Callable[[Event], bool], timeout: float = 60) -> None:
+        with self._changed:
+            seen = self._changed.wait_for(lambda: any(wanted(event) for event in self.events), timeout)
+        assert seen, f"never came; the last were {self.events[-3:]}"
+
+
+E = TypeVar("E", bound=Event)
+
+
+def of(events: Iterable[Event], kind: type[E]) -> list[E]:
+    """Return the events of one kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+_LETTERS = {
+    "progress": "p",
+    "run_started": "R",
+    "model_built": "M",
+    "epoch_started": "E",
+    "step": "s",
+    "grad_norms": "g",
+    "system": "y",
+    "evaluated": "v",
+    "checkpoint_saved": "c",
+    "control_applied": "a",
+    "warning": "w",
+    "run_finished": "F",
+}
+LEGAL_ORDER = re.compile("p*RM(E(sg?|[yavcpw])*)*F")
+"""The order that the docstring of ``engine.events`` allows, a letter a kind."""
+
+
+def letters(events: Iterable[Event]) -> str:
+    """Write the kinds of ``events`` as a word."""
+    return "".join(_LETTERS[event.kind] for event in events)
+
+
+def run_cli(*arguments: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``resnet-tui`` as a user would, with its own cache folder below ``cwd``."""
+    return subprocess.run(
+        [sys.executable, "-m", "resnet_tui", *arguments],
+        cwd=cwd,
+        env=os.environ | {"RESNET_TUI_CACHE": str(cwd / "cache"), "COLUMNS": "120"} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def outcome(events: Iterable[Event]) -> RunFinished:
+    """Return the last event, which must be ``run_finished``."""
+    last = list(events)[-1]
+    assert isinstance(last, RunFinished), last
+    return last

@@ -1,0 +1,73 @@
+"""Imports point one way, and what describes a run starts at once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TORCH_FREE = [
+    "engine",
+    "engine.config",
+    "engine.config_file",
+    "engine.control",
+    "engine.errors",
+    "engine.event_log",
+    "engine.events",
+    "engine.host",
+    "engine.presets",
+    "engine.run_dir",
+    "engine.sinks.console",
+    "engine.sinks.json_lines",
+    "engine.sinks.log_file",
+    "engine.sinks.metrics",
+    "engine.summary",
+    "engine.text",
+    "engine.thread",
+    "engine.data",
+    "resnet_tui.cli",
+    *(f"resnet_tui.commands.{p.stem}" for p in (ROOT / "resnet_tui/commands").glob("[a-z]*.py")),
+]
+ENGINE = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "engine").rglob("*.py")
+)
+
+
+def imported_by(*modules: str) -> set[str]:
+    """Return the top-level packages in ``sys.modules`` after importing ``modules`` in a fresh interpreter."""
+    code = (
+        "import importlib, json, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_imports_no_torch(module: str) -> None:
+    assert not imported_by(module) & {"torch", "torchvision", "sklearn", "scipy"}
+
+
+def test_engine_never_imports_the_interface() -> None:
+    loaded = imported_by(*ENGINE)
+    assert "torch" in loaded, "the test imported too little to prove anything"
+    assert not loaded & {"resnet_tui", "textual", "typer", "plotext"}
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "sys.argv = ['resnet-tui', 'train', '--help']\n"
+        "from resnet_tui.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert 'typer' in sys.modules\n"
+        "assert not {'torch', 'pydantic', 'textual', 'numpy'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
