@@ -19,10 +19,10 @@ class EventLog:
         Raises:
             OSError: it cannot be written.
         """
-        self.next_seq = max((event.seq for event in read_events(path)), default=-1) + 1
         self._file = path.open("ab", buffering=0)
         if self._file.tell() and not _ends_with_newline(path):
-            self._file.write(b"\n")  # the line that a crash cut short stays one damaged line
+            self._file.write(b"\n")  # a line that a crash cut short costs only itself
+        self.next_seq = max((event.seq for event in read_events(path)), default=-1) + 1
 
     def emit(self, event: Event) -> None:
         """Append ``event``; on disk for sure once it tells of something that must not be lost."""

@@ -1,0 +1,160 @@
+"""CIFAR-10 and CIFAR-100 through torchvision, which checks every batch file's MD5 before it unpickles one.
+
+Looked for in ``data.dir`` where that is given, else in the cache folder: as unpacked batches, or as the
+archive, which is then unpacked. In the cache folder, what is missing is downloaded.
+"""
+
+import shutil
+import tarfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.data.cache import acquire, cache_folder, held, writing
+from engine.data.checksum import check_md5
+from engine.data.dataset import Dataset, Samples
+from engine.data.download import download
+from engine.data.published import SPECS, Place, Spec, download_command, locate
+from engine.errors import UserError, WorldError
+from engine.events import Progress
+from engine.text import one_line
+
+if TYPE_CHECKING:
+    from engine.config import DataConfig
+
+
+def check(config: "DataConfig") -> tuple[int, int]:
+    """Return the number of training images and of classes.
+
+    Raises:
+        UserError: ``data.dir`` holds neither the batches nor the archive.
+    """
+    spec = SPECS[config.dataset]
+    _find(spec, config.dir)
+    return spec.train, spec.classes
+
+
+def load(config: "DataConfig", seed: int) -> Generator[Progress, None, Dataset]:  # noqa: ARG001 - as every source
+    """Return the images as uint8 (N, 3, 32, 32), downloaded where they are absent and no folder was given.
+
+    Raises:
+        UserError: as ``check``.
+        WorldError: no network, a damaged file, a full disk.
+    """
+    spec = SPECS[config.dataset]
+    _find(spec, config.dir)
+    root = yield from make_ready(spec, config.dir)
+    return (yield from read(spec, root))
+
+
+def make_ready(spec: Spec, folder: Path | None) -> Generator[Progress, None, Path]:
+    """Download and unpack what is missing; return the folder that holds the folder of batches.
+
+    Raises:
+        WorldError: no network, a damaged archive, a full disk.
+    """
+    place = locate(spec, folder)
+    if place.state in {"complete", "incomplete"}:
+        return place.root
+    with writing(place.root):
+        lock = yield from acquire(
+            place.root / f".{spec.name}.lock", f"waiting for another process that gets {spec.name}"
+        )
+        with held(lock):
+            place = locate(spec, folder)  # the other process may have finished it
+            if place.state == "absent":
+                yield from download(spec.archive, place.archive, _without_network(spec, place.archive.parent))
+            if place.state in {"absent", "archive only"}:
+                yield from _unpack(spec, place)
+    return place.root
+
+
+def read(spec: Spec, root: Path) -> Generator[Progress, None, Dataset]:
+    """Read the batches in ``root``.
+
+    Raises:
+        WorldError: a file is missing or is not the published one.
+    """
+    yield Progress(activity=f"reading {spec.name}", done=0, total=0)
+    reader = spec.reader()
+    try:
+        train, test = reader(root, train=True), reader(root, train=False)
+    except (RuntimeError, OSError) as error:
+        # torchvision says that something is damaged; find out what.
+        yield from verify_batches(spec, root)
+        raise WorldError(f"{one_line(str(root / spec.batches))}: cannot be read: {one_line(str(error))}") from error
+    classes = tuple(one_line(name, 100) for name in train.classes)
+    return Dataset(spec.name, classes, _samples(train), None, _samples(test))
+
+
+def verify_batches(spec: Spec, root: Path) -> Generator[Progress, None, None]:
+    """Compare every file of the unpacked batches with its published MD5.
+
+    Raises:
+        WorldError: naming the first file that differs or is missing.
+    """
+    reader = spec.reader()
+    folder = root / spec.batches
+    remedy = f"remove the folder {one_line(str(folder))}; then get it anew with: {download_command(spec, root)}"
+    files = [*reader.train_list, *reader.test_list, (reader.meta["filename"], reader.meta["md5"])]
+    for name, md5 in files:
+        yield from check_md5(folder / name, md5, remedy)
+
+
+def verify_archive(spec: Spec, archive: Path) -> Generator[Progress, None, None]:
+    """Compare the archive with its published MD5.
+
+    Raises:
+        WorldError: it differs or cannot be read.
+    """
+    yield from check_md5(
+        archive, spec.archive.md5, f"remove it; then get it anew with: {download_command(spec, archive.parent)}"
+    )
+
+
+def _find(spec: Spec, folder: Path | None) -> None:
+    """Refuse a folder that was given but does not hold the dataset: it may be a slip of the pen."""
+    if folder is None or locate(spec, folder).state != "absent":
+        return
+    what = (
+        "there is no such folder"
+        if not folder.expanduser().is_dir()
+        else (f"neither the folder {spec.batches} nor the archive {spec.archive_name} is in it")
+    )
+    raise UserError(
+        f"data.dir = {one_line(str(folder))}: {what}; give the folder that holds one of them, or "
+        f"download it there with: resnet-tui data download {spec.name} --data-dir FOLDER; without --data-dir it "
+        f"is downloaded into {one_line(str(cache_folder()))}"
+    )
+
+
+def _unpack(spec: Spec, place: Place) -> Generator[Progress, None, None]:
+    """Check the archive, unpack it beside its target, and rename."""
+    yield from verify_archive(spec, place.archive)
+    yield Progress(activity=f"unpacking {place.archive.name}", done=0, total=0)
+    part = place.root / f".{spec.batches}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with tarfile.open(place.archive, "r:gz") as tar:
+            tar.extractall(part, filter="data")
+        (part / spec.batches).rename(place.root / spec.batches)
+    except (tarfile.TarError, EOFError) as error:
+        raise WorldError(f"{one_line(str(place.archive))}: cannot be unpacked: {one_line(str(error))}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _samples(part: Any) -> Samples:
+    # torchvision gives (N, H, W, C) as a view of the (N, C, H, W) that the files hold.
+    x = np.ascontiguousarray(part.data.transpose(0, 3, 1, 2))
+    return Samples(x, np.array(part.targets, dtype=np.int64))
+
+
+def _without_network(spec: Spec, folder: Path) -> str:
+    return (
+        "what to do instead: use a copy you have with --data-dir FOLDER; or put the archive from "
+        f"{spec.archive.url} into {one_line(str(folder))} by hand; or train on the embedded scans with "
+        "--dataset digits"
+    )

@@ -1,0 +1,207 @@
+"""Batches for training and evaluation, on the device.
+
+A set that fits lives there as uint8 and is augmented a batch at a time, without worker processes; a larger
+one streams through worker processes (``stream``). Batch k of epoch e depends on the seed, e and k alone, so a run
+that is resumed in the middle of an epoch goes on with the very batch it had not reached.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.augment import crop_and_flip, cut_out, draw_crop_and_flip, draw_cutout, draw_mixup
+from engine.data.dataset import Dataset, Samples
+from engine.data.normalise import Normaliser
+from engine.errors import UserError
+from engine.seeds import generator
+
+if TYPE_CHECKING:
+    from engine.config import DataConfig, RunConfig
+
+
+class Batch(NamedTuple):
+    """What a training step needs; with mixup, the loss is ``mix * CE(y_B) + (1 - mix) * CE(y_mixed_B)``."""
+
+    x: Tensor
+    """float32, on the device: images (B, C, H, W) in channels_last, or features (B, F)."""
+    y_B: Tensor  # noqa: N815 - tensors carry shape suffixes
+    """int64, on the device."""
+    y_mixed_B: Tensor | None  # noqa: N815
+    """Labels of the images mixed in; None without mixup."""
+    mix: float
+    """Share of the first image."""
+
+
+class TrainBatches(Protocol):
+    """The training batches of a run."""
+
+    steps_per_epoch: int
+    """The last batch may be smaller; one of a single sample is dropped: batch norm cannot normalise it."""
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of ``epoch`` (from 1), from ``first_step`` (from 0) on; others are not built."""
+
+    def close(self) -> None:
+        """Let go of memory and worker processes."""
+
+
+def train_batches(dataset: Dataset, config: "RunConfig", device: torch.device) -> TrainBatches:
+    """Return the training batches, from memory or streamed as ``data.residence`` says.
+
+    Raises:
+        UserError: the batch is larger than the training set.
+    """
+    if config.train.batch_size > len(dataset.train):
+        raise UserError(
+            f"train.batch_size = {config.train.batch_size}: larger than the training set; allowed here: "
+            f"at most {len(dataset.train)}"
+        )
+    if in_memory(dataset.train, config.data, device):
+        return MemoryTrainBatches(dataset, config, device)
+    from engine.data.stream import StreamTrainBatches
+
+    return StreamTrainBatches(dataset, config, device)
+
+
+def eval_batches(samples: Samples, dataset: Dataset, config: "RunConfig", device: torch.device) -> "EvalBatches":
+    """Return ``samples`` in order, normalised as ``dataset``'s training images are, without augmentation."""
+    return EvalBatches(samples, dataset, config, device)
+
+
+def in_memory(samples: Samples, config: "DataConfig", device: torch.device) -> bool:
+    """Whether ``samples`` shall live on ``device``; ``auto``: if they take less than half of what is free."""
+    if config.residence != "auto":
+        return config.residence == "memory"
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        import psutil
+
+        free = psutil.virtual_memory().available
+    return samples.nbytes < free // 2
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Return the number of batches, without a last one of a single sample."""
+    return count // batch_size + (count % batch_size > 1)
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
+    """Return the order in which ``epoch`` goes through the training set, int64 (N,)."""
+    return torch.randperm(count, generator=generator(seed, "shuffle", epoch))
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device without waiting for it: the pinned copy is kept until CUDA has read it."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+class Finish:
+    """What is done to whole batches wherever they come from: normalisation, cutout, mixup."""
+
+    def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device) -> None:
+        self._config, self._device = config, device
+        self._normalise = Normaliser(dataset, config.data.normalise, device) if dataset.is_images else None
+
+    def __call__(self, x: Tensor, y_B: Tensor, epoch: int, step: int) -> Batch:
+        """Normalise, cut out and mix uint8 images (B, H, W, C); features pass as they are."""
+        if self._normalise is None:
+            return Batch(x, y_B, None, 1.0)
+        data, seed = self._config.data, self._config.train.seed
+        x_BHWC = self._normalise(x)
+        batch, height, width, _ = x_BHWC.shape
+        if data.cutout:
+            centre_2B = draw_cutout(batch, height, width, seed, epoch, step)
+            x_BHWC = cut_out(x_BHWC, send(centre_2B, self._device), data.cutout)
+        if not data.mixup:
+            return Batch(x_BHWC.permute(0, 3, 1, 2), y_B, None, 1.0)
+        partner_B, mix = draw_mixup(batch, data.mixup, seed, epoch, step)
+        partner_B = send(partner_B, self._device)
+        mixed_BHWC = torch.lerp(x_BHWC[partner_B], x_BHWC, mix)
+        return Batch(mixed_BHWC.permute(0, 3, 1, 2), y_B, y_B[partner_B], mix)
+
+
+class MemoryTrainBatches:
+    """The training set as one tensor on the device; a batch is picked, augmented and normalised there."""
+
+    def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device) -> None:
+        self._config, self._device = config, device
+        self._finish = Finish(dataset, config, device)
+        self._x = resident(dataset.train, device)
+        self._y_N = torch.from_numpy(dataset.train.y).to(device)
+        self._augment = dataset.is_images and (config.data.crop_padding > 0 or config.data.flip)
+        self.steps_per_epoch = steps_per_epoch(len(dataset.train), config.train.batch_size)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """See ``TrainBatches``. No host-device synchronisation."""
+        size = self._config.train.batch_size
+        order_N = epoch_order(len(self._y_N), self._config.train.seed, epoch)
+        for step in range(first_step, self.steps_per_epoch):
+            yield self._batch(order_N[step * size : (step + 1) * size], epoch, step)
+
+    def close(self) -> None:
+        """Free the tensors."""
+        del self._x, self._y_N
+
+    def _batch(self, index_B: Tensor, epoch: int, step: int) -> Batch:
+        data, seed = self._config.data, self._config.train.seed
+        if self._augment:
+            draws_3B = draw_crop_and_flip(len(index_B), data.crop_padding, data.flip, seed, epoch, step)
+            sent_4B = send(torch.cat([index_B[None], draws_3B]), self._device)
+            index_B = sent_4B[0]
+            x = crop_and_flip(self._x.index_select(0, index_B), sent_4B[1:], data.crop_padding)
+        else:
+            index_B = send(index_B, self._device)
+            x = self._x.index_select(0, index_B)
+        return self._finish(x, self._y_N.index_select(0, index_B), epoch, step)
+
+
+class EvalBatches:
+    """A split in its own order, as often as wanted; it stays on the device, or is read as needed."""
+
+    def __init__(self, samples: Samples, dataset: Dataset, config: "RunConfig", device: torch.device) -> None:
+        self._samples, self._device = samples, device
+        self._size = config.train.eval_batch_size
+        self._normalise = Normaliser(dataset, config.data.normalise, device) if dataset.is_images else None
+        self._x = resident(samples, device) if in_memory(samples, config.data, device) else None
+        self._y_N = torch.from_numpy(samples.y).to(device)
+
+    def __len__(self) -> int:
+        return -(-len(self._samples) // self._size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (x, y_B): images float32 (B, C, H, W) in channels_last, or features (B, F)."""
+        for start in range(0, len(self._samples), self._size):
+            stop = min(start + self._size, len(self._samples))
+            if self._x is not None:
+                x = self._x[start:stop]
+            else:
+                # Pictures lie in this order on disk, so reading them here is fast without worker processes.
+                x = send(pixels_last(self._samples.take(np.arange(start, stop))), self._device)
+            if self._normalise is not None:
+                x = self._normalise(x).permute(0, 3, 1, 2)
+            yield x, self._y_N[start:stop]
+
+
+def resident(samples: Samples, device: torch.device) -> Tensor:
+    """Copy all samples to the device: images uint8 (N, H, W, C), features float32 (N, F)."""
+    channels, *space = samples.shape
+    dtype = torch.uint8 if space else torch.float32
+    x = torch.empty((len(samples), *space, channels), dtype=dtype, device=device)
+    start = 0
+    for chunk in samples.chunks():
+        x[start : start + len(chunk)] = pixels_last(chunk).to(device)
+        start += len(chunk)
+    return x
+
+
+def pixels_last(x: NDArray[Any]) -> Tensor:
+    """Return images (B, C, H, W) as (B, H, W, C), contiguous; features as they are."""
+    tensor = torch.from_numpy(x)
+    return tensor.permute(0, 2, 3, 1).contiguous() if tensor.ndim == 4 else tensor

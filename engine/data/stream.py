@@ -1,0 +1,134 @@
+"""A training set too large for the device: worker processes read, crop and mirror; the device does the rest.
+
+Each image is transformed with random numbers seeded by (seed, epoch, image), so the pictures are the same
+whatever the number of workers.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms import v2
+
+from engine.data.dataset import Dataset, Samples
+from engine.data.pipeline import Batch, Finish, epoch_order, steps_per_epoch
+from engine.errors import WorldError
+from engine.seeds import derive, generator
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+
+Key = tuple[int, int]
+"""Epoch and position in the training set."""
+
+
+class StreamTrainBatches:
+    """See ``pipeline.TrainBatches``."""
+
+    def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device) -> None:
+        self._device = device
+        self._finish = Finish(dataset, config, device)
+        self._plan = _Plan(len(dataset.train), config.train.batch_size, config.train.seed)
+        self.steps_per_epoch = self._plan.steps
+        workers = min(config.data.workers, os.cpu_count() or 1)  # torch warns of more
+        self._loader: DataLoader[tuple[Tensor, int]] | None = DataLoader(
+            _Images(dataset.train, config),
+            batch_sampler=self._plan,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0,
+            worker_init_fn=_leave_signals_to_parent,
+            generator=generator(config.train.seed, "loader"),
+        )
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """See ``pipeline.TrainBatches``.
+
+        Raises:
+            WorldError: a worker process died.
+        """
+        if self._loader is None:
+            raise ValueError("these batches are closed")
+        self._plan.epoch, self._plan.first_step = epoch, first_step
+        batches = iter(self._loader)
+        for step in range(first_step, self.steps_per_epoch):
+            try:
+                x, y_B = next(batches)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise WorldError(
+                    "a worker process that reads images died; memory may be short: lower data.workers, or "
+                    "use --set data.workers=0"
+                ) from error
+            x = x.to(self._device, non_blocking=True)
+            if x.ndim == 4:
+                x = x.permute(0, 2, 3, 1).contiguous()
+            yield self._finish(x, y_B.to(self._device, non_blocking=True), epoch, step)
+
+    def close(self) -> None:
+        """End the worker processes; they go with the loader."""
+        self._loader = None
+
+
+class _Plan:
+    """The batches of one epoch, as keys; the loader asks for them anew at the start of each."""
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self.steps = steps_per_epoch(count, batch_size)
+        self.epoch, self.first_step = 1, 0
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, size = self.epoch, self._batch_size
+        order = epoch_order(self._count, self._seed, epoch).tolist()
+        for step in range(self.first_step, self.steps):
+            yield [(epoch, position) for position in order[step * size : (step + 1) * size]]
+
+
+class _Images(TorchDataset[tuple[Tensor, int]]):
+    """One sample at a time: uint8 (C, H, W), cropped and mirrored, or features (F,), with its label."""
+
+    def __init__(self, samples: Samples, config: "RunConfig") -> None:
+        self._samples, self._seed = samples, config.train.seed
+        transforms: list[Any] = []
+        if len(samples.shape) == 3:
+            if config.data.crop_padding:
+                transforms.append(v2.RandomCrop(samples.shape[1:], padding=config.data.crop_padding))
+            if config.data.flip:
+                transforms.append(v2.RandomHorizontalFlip())
+        self._transform = v2.Compose(transforms) if transforms else None
+
+    def __getitems__(self, keys: list[Key]) -> list[tuple[Tensor, int]]:
+        """Return the samples of one batch; the loader asks for this where it finds it."""
+        positions = np.array([position for _, position in keys])
+        x_B = torch.from_numpy(self._samples.take(positions))
+        labels = self._samples.y[positions].tolist()
+        if self._transform is None:
+            return list(zip(x_B, labels, strict=True))
+        # The v2 transforms draw from torch's global generator: lend it to them, and give it back as it was.
+        with torch.random.fork_rng(devices=[]):
+            return [(self._moved(x, key), label) for x, key, label in zip(x_B, keys, labels, strict=True)]
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        """Return one sample."""
+        return self.__getitems__([key])[0]
+
+    def _moved(self, x: Tensor, key: Key) -> Tensor:
+        assert self._transform is not None
+        epoch, position = key
+        torch.default_generator.manual_seed(derive(self._seed, "augment", epoch, "image", position))
+        moved: Tensor = self._transform(x)
+        return moved
+
+
+def _leave_signals_to_parent(worker: int) -> None:  # noqa: ARG001 - the loader passes it
+    """Ctrl-C reaches every process of a terminal; the run decides what it means, not its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,178 @@
+"""A headless run in a terminal or in plain lines: a table with a line an epoch, and what became of it.
+
+The table and the closing summary are data and go to ``console``; everything else goes to a terminal where there
+is one, else to ``messages``. So ``resnet-tui train --headless > log`` leaves the table in ``log`` and still shows
+how far the run has come.
+"""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table as Grid
+from rich.text import Text
+
+from engine.events import ControlApplied, Event, ModelBuilt, Progress, RunFinished, Warned
+from engine.sinks import live, report
+from engine.sinks.table import Table, fit
+from engine.summary import EpochRow, RunSummary
+from engine.text import one_line
+
+REFRESH_SECONDS = 0.2
+"""Between two pictures of the live view: drawing takes processor time from training."""
+PLAIN_PROGRESS_SECONDS = 10.0
+"""Between two lines of progress where there is no terminal."""
+_PLAIN_WIDTH = 1000
+"""Room for every column: a log is not cut to a terminal's width."""
+
+
+class ConsoleSink:
+    """Shows one run. It draws only inside ``emit``, in the caller's thread."""
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        messages: Console | None = None,
+        history: RunSummary | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Show a run on ``console``, which decides by its terminal how.
+
+        Args:
+            console: where the table goes: standard output.
+            messages: where progress and warnings go when ``console`` is no terminal; standard error if None.
+            history: what the log of a run that is resumed holds (``read_summary``); left as it is.
+            clock: seconds since the epoch.
+        """
+        self._out = console
+        self._messages = messages or Console(stderr=True)
+        self._summary = deepcopy(history) if history else RunSummary()
+        self._clock = clock
+        self._path: Path | None = None
+        self._table: Table | None = None
+        self._printed = len(self._summary.rows)
+        self._drawn = 0.0
+        self._said: tuple[str, float] = ("", 0.0)
+        self._gone = False
+        screen = next((c for c in (console, self._messages) if _is_screen(c)), None)
+        self._live = Live(console=screen, auto_refresh=False, transient=True) if screen else None
+        self._notes = screen or self._messages
+
+    def set_run(self, path: Path) -> None:
+        """Tell where the run is kept, as soon as that is known and before it starts."""
+        self._path = path
+
+    def emit(self, event: Event) -> None:
+        """Show what is new with ``event``.
+
+        Training goes on when nobody can be shown anything any more: a pipe's reader left, the terminal closed.
+        """
+        state = self._summary.state
+        self._summary.apply(event)
+        if self._gone:
+            return
+        try:
+            self._say(event)
+            self._draw(at_once=self._summary.state != state)
+        except (OSError, SystemExit):  # rich makes SystemExit of a broken pipe, after it silenced the console
+            self._gone = True
+
+    def close(self) -> None:
+        """Give the terminal back; may be called more than once, and without a ``run_finished``."""
+        try:
+            if self._live:
+                self._live.stop()
+        except (OSError, SystemExit):
+            self._gone = True
+
+    def _say(self, event: Event) -> None:
+        """Print the lines that stay."""
+        match event:
+            case Progress() if not self._live and not self._summary.epoch:
+                self._say_progress(event)
+            case ModelBuilt():
+                self._printed = len(self._summary.rows)
+                name = self._summary.config.name if self._summary.config else ""
+                self._print(Text.assemble(("resnet-tui", "bold"), " · ", (name, "bold cyan")))
+                self._print_facts(report.opening(self._summary, self._path))
+                self._print(Text())
+            case ControlApplied():
+                self._note(report.control(event), "cyan")
+            case Warned():
+                self._note(f"warning: {event.message}", "yellow")
+            case RunFinished():
+                self.close()
+                self._print(Text())
+                self._print_facts(report.closing(self._summary, self._path))
+        for row in self._summary.rows[self._printed :]:
+            self._print_row(row)
+        self._printed = len(self._summary.rows)
+
+    def _draw(self, *, at_once: bool) -> None:
+        """Draw the live view if it is time to; a change of state is drawn at once, nothing may follow it soon."""
+        now = self._clock()
+        if self._live is None or self._summary.outcome or not (self._summary.progress or self._summary.epoch):
+            return
+        if at_once or not 0 <= now - self._drawn < REFRESH_SECONDS:  # also after the clock was set back
+            self._live.start()
+            self._live.update(live.view(self._summary, now), refresh=True)
+            self._drawn = now
+
+    def _print_row(self, row: EpochRow) -> None:
+        width = self._out.width if _is_screen(self._out) else _PLAIN_WIDTH
+        table = fit(width, with_val=bool(self._summary.val_images))
+        if table != self._table:  # at the start, and when the terminal was resized
+            self._print(Text(table.header(), "bold"))
+            self._table = table
+        best = row is self._summary.best()
+        line = f"{table.row(row)}{' *' if best else ''}"
+        self._print(Text(line, "green" if best else ""))
+
+    def _say_progress(self, event: Progress) -> None:
+        activity, said = self._said
+        now = self._clock()
+        if event.activity != activity or now - said >= PLAIN_PROGRESS_SECONDS:
+            of = f" of {event.total:,}" if event.total else ""
+            self._note(f"{event.activity}: {event.done:,}{of} {event.unit}", "")
+            self._said = event.activity, now
+
+    def _print_facts(self, facts: report.Facts) -> None:
+        label_width = max((len(label) for label, _ in facts), default=0)
+        for label, value in facts:
+            style = _OUTCOME_STYLES.get(label, "dim")
+            if _is_screen(self._out) and label != "resume":  # a command that is to be copied is never broken
+                grid = Grid.grid(padding=(0, 2, 0, 0))
+                grid.add_column(width=label_width, no_wrap=True)
+                grid.add_column(overflow="fold")
+                grid.add_row(Text(label, style), self._encodable(Text(value)))
+                self._out.print(grid)
+            else:
+                self._print(Text.assemble((label.ljust(label_width), style), "  ", value))
+
+    def _print(self, text: Text) -> None:
+        self._out.print(self._encodable(text), soft_wrap=True)
+
+    def _note(self, message: str, style: str) -> None:
+        self._notes.print(self._encodable(Text(one_line(message), style)), soft_wrap=not self._live)
+
+    def _encodable(self, text: Text) -> Text:
+        """Replace what the console's encoding cannot write, such as a dot in ASCII."""
+        text.plain = text.plain.encode(self._out.encoding, "replace").decode(self._out.encoding)
+        return text
+
+
+_OUTCOME_STYLES = {
+    "completed": "bold green",
+    "stopped": "bold yellow",
+    "failed": "bold red",
+    "diverged": "bold red",
+    "resume": "bold cyan",
+}
+
+
+def _is_screen(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal

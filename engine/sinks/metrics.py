@@ -1,0 +1,55 @@
+"""``metrics.csv``: a line an epoch, for a spreadsheet or a plotting program."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from engine.events import Event, RunStarted
+from engine.files import write_text
+from engine.summary import EpochRow, RunSummary
+
+COLUMNS = tuple(column.name for column in fields(EpochRow))
+"""Losses in nats, accuracies as fractions, times in seconds; empty where the split does not exist."""
+
+
+class MetricsSink:
+    """Keeps the file equal to the summary's rows."""
+
+    def __init__(self, path: Path, history: RunSummary | None = None) -> None:
+        """Write to ``path``.
+
+        Args:
+            path: the file; replaced when the run starts.
+            history: what the log of a run that is resumed holds (``read_summary``); left as it is.
+        """
+        self._path = path
+        self._summary = deepcopy(history) if history else RunSummary()
+        self._written = 0
+
+    def emit(self, event: Event) -> None:
+        """Add the line of an epoch that this event completes.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._summary.apply(event)
+        rows = self._summary.rows
+        if isinstance(event, RunStarted):
+            # What a resumed run trains again is no longer among the rows.
+            write_text(self._path, _lines([COLUMNS]) + _lines(astuple(row) for row in rows))
+        elif len(rows) > self._written:
+            with self._path.open("ab") as file:
+                file.write(_lines(astuple(row) for row in rows[self._written :]).encode())
+        self._written = len(rows)
+
+    def close(self) -> None:
+        """Nothing is left open between events."""
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

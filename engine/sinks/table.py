@@ -1,0 +1,79 @@
+"""The table with a line an epoch: which columns fit, and how a row is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine import words
+from engine.summary import EpochRow
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, right-aligned."""
+
+    title: str
+    width: int
+    cell: Callable[[EpochRow], str]
+
+
+_EPOCH = Column("epoch", 5, lambda row: str(row.epoch))
+_TRAIN_LOSS = Column("train loss", 10, lambda row: words.loss(row.train_loss))
+_VAL_LOSS = Column("val loss", 8, lambda row: words.loss(row.val_loss))
+_TEST_LOSS = Column("test loss", 9, lambda row: words.loss(row.test_loss))
+_TRAIN_ACCURACY = Column("train acc", 9, lambda row: words.percent(row.train_accuracy))
+_VAL_ACCURACY = Column("val acc", 8, lambda row: words.percent(row.val_accuracy))
+_TEST_ACCURACY = Column("test acc", 8, lambda row: words.percent(row.test_accuracy))
+_RATE = Column("lr", 7, lambda row: words.learning_rate(row.lr))
+_SPEED = Column("images/s", 8, lambda row: words.speed(row.images_per_second))
+_TIME = Column("time", 7, lambda row: words.duration(row.seconds))
+
+_ALL = (
+    _EPOCH,
+    _TRAIN_LOSS,
+    _VAL_LOSS,
+    _TEST_LOSS,
+    _TRAIN_ACCURACY,
+    _VAL_ACCURACY,
+    _TEST_ACCURACY,
+    _RATE,
+    _SPEED,
+    _TIME,
+)
+_DROPPED_FIRST = (_SPEED, _RATE, _TIME, _TRAIN_ACCURACY, _VAL_LOSS, _TEST_LOSS, _TRAIN_LOSS, _EPOCH)
+_MARK_WIDTH = 2
+
+
+@dataclass(frozen=True)
+class Table:
+    """A layout; equal layouts print alike."""
+
+    columns: tuple[Column, ...]
+    gap: int
+    """Spaces between columns."""
+
+    def header(self) -> str:
+        """Return the line of titles."""
+        return self._line([column.title for column in self.columns])
+
+    def row(self, row: EpochRow) -> str:
+        """Return one epoch's line."""
+        return self._line([column.cell(row) for column in self.columns])
+
+    def _line(self, cells: list[str]) -> str:
+        aligned = [cell.rjust(column.width) for cell, column in zip(cells, self.columns, strict=True)]
+        return (" " * self.gap).join(aligned)
+
+
+def fit(width: int, *, with_val: bool) -> Table:
+    """Return the layout for ``width`` characters, with room for a mark at the end of a line."""
+    columns = [c for c in _ALL if with_val or c not in (_VAL_LOSS, _VAL_ACCURACY)]
+    for column in _DROPPED_FIRST:
+        if _needed(columns, gap=1) <= width:
+            break
+        if column in columns:
+            columns.remove(column)
+    return Table(tuple(columns), gap=2 if _needed(columns, gap=2) <= width else 1)
+
+
+def _needed(columns: list[Column], gap: int) -> int:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1) + _MARK_WIDTH

@@ -1,0 +1,60 @@
+"""The command line: what commands there are, and how errors end them."""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+
+from resnet_tui.commands import data, doctor, evaluate, presets, runs, train
+
+app = typer.Typer(
+    name="resnet-tui",
+    help="Train residual networks in a terminal and watch what happens inside them.",
+    epilog="Begin with: resnet-tui train --headless",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train.train)
+app.command(name="eval")(evaluate.evaluate)
+app.command()(presets.presets)
+app.add_typer(data.app, name="data")
+app.command()(runs.runs)
+app.command()(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"resnet-tui {version('resnet-tui')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line; a ``UserError`` becomes its message and its exit status."""
+    try:
+        app()
+    except Exception as error:
+        from engine.errors import UserError
+
+        if not isinstance(error, UserError):
+            raise
+        sys.stdout.flush()
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        # Nothing runs here that would have to be saved: a run's host has handlers of its own.
+        os._exit(130)
+    sys.exit(0)

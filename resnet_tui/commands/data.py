@@ -1,0 +1,164 @@
+"""``resnet-tui data``: where the datasets are, and getting and checking them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from engine.config import DataConfig
+    from engine.data.catalogue import Entry
+    from engine.data.verify import Verdict
+    from engine.events import Progress
+
+T = TypeVar("T")
+_MOST_CLASSES = 20
+"""More than these are summed up, not listed."""
+
+Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data lies. [default: the cache folder]")]
+Name = Annotated[str, typer.Argument(help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+app = typer.Typer(help="The datasets: where each is, whether it is complete.", invoke_without_command=True)
+
+
+@app.callback()
+def list_datasets(context: typer.Context, data_dir: Folder = None, json: Json = False) -> None:
+    """List the datasets: where each is, whether it is complete, what to do."""
+    if context.invoked_subcommand is not None:
+        return
+    from engine.data.catalogue import catalogue
+
+    entries = catalogue(data_dir)
+    if json:
+        print(json_module.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))
+    else:
+        _print_entries(entries)
+
+
+@app.command()
+def download(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], data_dir: Folder = None) -> None:
+    """Get a dataset that is not there, unpack it, and check it."""
+    from engine.data import cifar
+    from engine.data.published import SPECS
+    from engine.errors import UserError
+
+    config = _config(name, data_dir)
+    spec = SPECS.get(config.dataset)
+    if spec is None:
+        raise UserError(f"NAME = {name!r}: there is nothing to download; allowed: {', '.join(SPECS)}")
+    root = _followed(cifar.make_ready(spec, config.dir))
+    _followed(cifar.verify_batches(spec, root))
+    print(root / spec.batches)
+
+
+@app.command()
+def verify(name: Name, data_dir: Folder = None, json: Json = False) -> None:
+    """Check every byte: published checksums, or every image decoded."""
+    from engine.data.verify import verify as verify_dataset
+    from engine.errors import UserError
+
+    config = _config(name, data_dir)
+    if config.dataset == "imagefolder" and config.dir is None:
+        raise UserError("imagefolder: which folder? Give the one with train/ and test/ (or val/): --data-dir FOLDER")
+    verdict = _followed(verify_dataset(config))
+    if json:
+        print(json_module.dumps({"name": name, **dataclasses.asdict(verdict)}, indent=2))
+    else:
+        _print_verdict(name, verdict)
+
+
+def _config(name: str, data_dir: Path | None) -> DataConfig:
+    """Check ``name`` as a configuration's ``data.dataset`` is checked."""
+    from engine.config import DataConfig
+    from engine.config_file import build_config
+
+    # Without data.dir, which imagefolder's configuration asks for: here the command says which folder it needs.
+    folder = data_dir if data_dir is not None else Path()
+    flags: dict[str, tuple[str, Any]] = {"data.dataset": ("NAME", name), "data.dir": ("--data-dir", folder)}
+    dataset = build_config({}, flags).data.dataset
+    return DataConfig(dataset=dataset, dir=data_dir)
+
+
+def _followed(work: Generator[Progress, None, T]) -> T:
+    """Run ``work`` to its end, with a bar on standard error where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[amount]}"))
+    console = Console(stderr=True)
+    with Bar(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("", total=None, amount="")
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            bar.update(
+                task,
+                description=event.activity,
+                completed=event.done,
+                total=event.total or None,
+                amount=_amount(event),
+            )
+
+
+def _amount(event: Progress) -> str:
+    scale, unit = (1_000_000, "MB") if event.unit == "bytes" else (1, event.unit)
+    done = f"{event.done // scale:,}"
+    return f"{done}/{event.total // scale:,} {unit}" if event.total else (f"{done} {unit}" if event.done else "")
+
+
+def _print_entries(entries: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"absent": "dim", "incomplete": "red", "not usable": "red", "archive only": "yellow"}
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("dataset", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("classes", "train", "test"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    for entry in entries:
+        sizes = [Text("–" if n is None else f"{n:,}") for n in (entry.classes, entry.train, entry.test)]
+        state = Text(entry.state, styles.get(entry.state, "green"))
+        table.add_row(Text(entry.name), state, *sizes, Text(entry.where))
+    console = Console()
+    console.print(table)
+    console.print()
+    for entry in entries:
+        if entry.todo:
+            # Not wrapped, so that a command can be copied.
+            console.print(Text(f"{entry.name}: {entry.todo}"), soft_wrap=True)
+
+
+def _print_verdict(name: str, verdict: Verdict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text(f"{name}: in order ({verdict.checked})"))
+    table = Table(box=None, header_style="bold", pad_edge=False, show_footer=True)
+    table.add_column("class", "total")
+    table.add_column("train", f"{sum(verdict.train):,}", justify="right")
+    table.add_column("test", f"{sum(verdict.test):,}", justify="right")
+    rows = list(zip(verdict.classes, verdict.train, verdict.test, strict=True))
+    for label, train, test in rows[:_MOST_CLASSES]:
+        table.add_row(Text(label), f"{train:,}", f"{test:,}")
+    if len(rows) > _MOST_CLASSES:
+        table.add_row(f"… and {len(rows) - _MOST_CLASSES} more", "", "")
+    console.print(table)

@@ -1,0 +1,126 @@
+"""The commands as a user types them."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from support import run_cli
+
+from engine.events import RunFinished, decode
+
+SMALL = ["--dataset", "synthetic", "--depth", "8", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+SMALL += ["--set", "data.synthetic_size=64", "--set", "data.image_size=16"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which a small run was trained, its output in ``stdout``."""
+    folder = tmp_path_factory.mktemp("trained")
+    result = run_cli("train", "--headless", *SMALL, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "stdout").write_text(result.stdout)
+    return folder
+
+
+def test_training_prints_a_line_an_epoch_and_a_summary(trained: Path) -> None:
+    text = (trained / "stdout").read_text()
+    assert "\x1b" not in text, "no terminal, no escape sequences"
+    lines = text.splitlines()
+    header = next(line for line in lines if line.split()[:1] == ["epoch"])
+    assert all(column in header for column in ("train loss", "test loss", "lr", "images/s"))
+    assert [line.split()[0] for line in lines[lines.index(header) + 1 :][:2]] == ["1", "2"]
+    for word in ("last accuracy", "best accuracy", "average error", "parameters", "75,290", "runs/"):
+        assert word in text
+
+
+def test_the_run_directory_holds_what_is_promised(trained: Path) -> None:
+    (run,) = (trained / "runs").iterdir()
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert {"config.toml", "events.jsonl", "metrics.csv", "log.txt"} <= names
+    assert {"checkpoints/last.safetensors", "checkpoints/best.safetensors"} <= names
+    assert not [name for name in names if name.endswith(".tmp")]
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)
+    assert run.name.endswith("-resnet8-synthetic-s1")
+
+
+def test_its_own_configuration_gives_the_same_run_again(trained: Path, tmp_path: Path) -> None:
+    (run,) = (trained / "runs").iterdir()
+    result = run_cli("train", "--headless", "--preset", str(run / "config.toml"), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (again,) = (tmp_path / "runs").iterdir()
+    columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr")
+
+    def figures(folder: Path) -> list[list[str]]:
+        return [[row[c] for c in columns] for row in csv.DictReader((folder / "metrics.csv").open())]
+
+    assert figures(run) == figures(again)
+
+
+def test_json_gives_the_events_and_nothing_else(tmp_path: Path) -> None:
+    result = run_cli("train", "--headless", "--json", *SMALL, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    events = [decode(line.encode()) for line in result.stdout.splitlines()]
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].outcome == "completed"
+
+
+def test_runs_and_eval_tell_what_was_trained(trained: Path) -> None:
+    (entry,) = json.loads(run_cli("runs", "--json", cwd=trained).stdout)
+    assert (entry["state"], entry["epochs_done"], entry["epochs"]) == ("completed", 2, 2)
+    for which in ("last", "best"):
+        result = run_cli("eval", "last", "--checkpoint", which, "--json", cwd=trained)
+        assert result.returncode == 0, result.stderr
+        scores = json.loads(result.stdout)
+        assert scores["accuracy"] == entry[f"{which}_accuracy"]
+        assert sum(map(sum, scores["confusion"])) == scores["images"] == 16
+    text = run_cli("eval", "last", cwd=trained).stdout
+    assert "accuracy a class" in text
+    assert "confusion" in text
+
+
+def test_a_complete_run_is_trained_further_with_more_epochs(trained: Path) -> None:
+    refused = run_cli("train", "--headless", "--resume", "last", cwd=trained)
+    assert refused.returncode == 2
+    assert "is complete (2 epochs)" in refused.stderr
+    result = run_cli("train", "--headless", "--resume", "last", "--epochs", "3", cwd=trained)
+    assert result.returncode == 0, result.stderr
+    (run,) = (trained / "runs").iterdir()
+    assert [row["epoch"] for row in csv.DictReader((run / "metrics.csv").open())] == ["1", "2", "3"]
+    assert "epochs = 3" in (run / "config.toml").read_text()
+
+
+def test_a_missed_target_exits_with_4(tmp_path: Path) -> None:
+    result = run_cli(
+        "train", "--headless", *SMALL, "--epochs", "1", "--lr", "1e-6", "--target-accuracy", "1", cwd=tmp_path
+    )
+    assert result.returncode == 4
+
+
+def test_divergence_exits_with_3_and_says_what_to_do(tmp_path: Path) -> None:
+    blow_up = ["--lr", "100", "--epochs", "60", "--set", "optim.weight_decay=10", "--set", "model.shortcut=C"]
+    result = run_cli("train", "--headless", *SMALL, *blow_up, cwd=tmp_path)
+    assert result.returncode == 3, result.stdout
+    assert "the loss became" in result.stdout
+    assert "Lower --lr" in result.stdout
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    text = run_cli("--help", cwd=tmp_path).stdout
+    assert all(command in text for command in ("train", "eval", "presets", "data", "runs", "doctor"))
+
+
+def test_presets_prints_the_file_itself(tmp_path: Path) -> None:
+    text = run_cli("presets", "resnet20-cifar10", cwd=tmp_path).stdout
+    assert text.startswith("# ResNet-20 on CIFAR-10 after He et al. 2015")
+    listed = json.loads(run_cli("presets", "--json", cwd=tmp_path).stdout)
+    assert "quickstart" in listed
+
+
+def test_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
+    result = run_cli("doctor", "--json", cwd=tmp_path)
+    checks = json.loads(result.stdout)
+    assert result.returncode == 0, [check for check in checks if check["level"] == "problem"]
+    assert {"python", "torch", "device cpu", "memory", "runs folder", "data digits"} <= {c["what"] for c in checks}

@@ -1,0 +1,162 @@
+"""The process that a run lives in: signals, messages from other processes, exit statuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from support import Recorder, of, tiny
+
+import engine
+from engine import events as ev
+from engine import run_dir
+from engine.config import RunConfig
+from engine.config_file import to_toml
+from engine.control import Pause, Resume, StopNow, post
+from engine.event_log import read_events
+from engine.run_dir import RunDir
+
+LONG = {"train__epochs": 100_000, "telemetry__every_steps": 1}
+
+
+class Host:
+    """``python -m engine.host`` in a process of its own, its events read as they come."""
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        file = folder / "config.toml"
+        file.write_text(to_toml(config))
+        self.runs = folder / "runs"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "engine.host", str(file), "--runs-dir", str(self.runs)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+        self.recorder = Recorder()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.recorder.emit(ev.decode(line))
+
+    def wait_for_step(self, step: int) -> RunDir:
+        self.recorder.wait_for(lambda e: isinstance(e, ev.Step) and e.step >= step)
+        return run_dir.find(self.runs, "last")
+
+    def exit_status(self) -> int:
+        status = self.process.wait(timeout=60)
+        self._reader.join()
+        return status
+
+
+
+
+def test_thread_and_host_give_the_same_losses(tmp_path: Path) -> None:
+    config = tiny(telemetry__every_steps=1, data__flip=True)
+    host = Host(config, tmp_path)
+    recorder = Recorder()
+    engine.start(config, sinks=[recorder]).result()
+    assert host.exit_status() == 0
+    here = [(e.step, e.loss) for e in of(recorder.events, ev.Step)]
+    there = [(e.step, e.loss) for e in of(host.recorder.events, ev.Step)]
+    assert len(here) == 10
+    assert here == there
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_a_checkpoint_and_ends_the_run(tmp_path: Path, number: signal.Signals) -> None:
+    host = Host(tiny(**LONG), tmp_path)
+    run = host.wait_for_step(3)
+    assert run.is_alive()
+    host.process.send_signal(number)
+    assert host.exit_status() == 128 + number
+    logged = list(read_events(run.events))
+    end = logged[-1]
+    assert isinstance(end, ev.RunFinished)
+    assert end.outcome == "stopped"
+    assert number.name in end.reason
+    assert of(logged, ev.CheckpointSaved)[-1].step == end.steps
+    assert run.last.exists()
+    assert not run.is_alive()
+
+
+def test_a_killed_run_is_seen_as_dead_and_can_be_resumed(tmp_path: Path) -> None:
+    config = tiny(train__epochs=100_000)
+    host = Host(config, tmp_path)
+    run = host.wait_for_step(12)
+    host.process.kill()
+    host.exit_status()
+    assert not run.is_alive()
+    assert not of(read_events(run.events), ev.RunFinished)
+    from engine.checkpoint import load_checkpoint
+
+    _, state = load_checkpoint(run.last)
+    assert state.step >= 10, "two epochs were finished"
+
+
+def test_messages_from_another_process_are_obeyed_and_recorded(tmp_path: Path) -> None:
+    host = Host(tiny(**LONG), tmp_path)
+    run = host.wait_for_step(1)
+
+    def applied(command: str) -> None:
+        host.recorder.wait_for(lambda e: isinstance(e, ev.ControlApplied) and e.command == command)
+
+    with run.control.open("a") as file:
+        file.write('{"command": "set_learning_rate", "lr": -1}\nnot json\n')
+    pause = Pause(source="viewer")
+    post(run.control, pause)
+    applied("pause")
+    post(run.control, Resume(source="viewer"))
+    applied("resume")
+    post(run.control, StopNow(source="viewer"))
+    assert host.exit_status() == 0
+    recorded = of(read_events(run.events), ev.ControlApplied)
+    assert [e.command for e in recorded] == ["pause", "resume", "stop_now"]
+    assert recorded[0].id == pause.id
+    assert {e.source for e in recorded} == {"viewer"}
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    host = Host(tiny(**LONG), tmp_path)
+    run = host.wait_for_step(6)
+    result = subprocess.run(
+        [sys.executable, "-m", "resnet_tui", "train", "--headless", "--resume", str(run.path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "is being trained by another process" in result.stderr
+    host.process.send_signal(signal.SIGTERM)
+    assert host.exit_status() == 128 + signal.SIGTERM
+
+
+def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(to_toml(tiny(train__epochs=3)))
+    runs = tmp_path / "runs"
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.host", str(file), "--runs-dir", str(runs)], stdout=write
+    )
+    os.close(write)
+    os.close(read)
+    assert process.wait(timeout=60) == 0
+    end = list(read_events(run_dir.find(runs, "last").events))[-1]
+    assert isinstance(end, ev.RunFinished)
+    assert end.outcome == "completed"
+
+
+def test_the_log_is_one_json_object_a_line(tmp_path: Path) -> None:
+    host = Host(tiny(), tmp_path)
+    assert host.exit_status() == 0
+    run = run_dir.find(host.runs, "last")
+    kinds = [json.loads(line)["kind"] for line in run.events.read_bytes().splitlines()]
+    assert (kinds[0], kinds[-1]) == ("run_started", "run_finished")

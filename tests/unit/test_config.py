@@ -1,0 +1,151 @@
+"""From presets and flags to a run, and what a person is told when it does not work."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import presets
+from engine.config import RunConfig
+from engine.config_file import build_config, parse_assignment, read_toml, to_toml
+from engine.errors import ConfigError
+
+
+def refusal(preset: dict[str, Any], **flags: tuple[str, Any]) -> list[str]:
+    """Return the lines of the error."""
+    with pytest.raises(ConfigError) as error:
+        build_config(preset, {key.replace("__", "."): value for key, value in flags.items()}, "my.toml")
+    return str(error.value).splitlines()
+
+
+def test_flags_win_over_the_preset_which_wins_over_the_defaults() -> None:
+    config = build_config(
+        {"model": {"depth": 56}, "train": {"seed": 7}}, {"train.seed": ("--seed", "9")}, "my.toml"
+    )
+    assert (config.model.depth, config.train.seed, config.model.shortcut) == (56, 9, "A")
+
+
+def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_allowed() -> None:
+    lines = refusal(
+        {"model": {"shortcut": "b"}, "optim": {"lr": -1}, "trian": {}},
+        train__epochs=("--epochs", 0),
+        model__depth=("--depth", "x"),
+    )
+    assert lines == [
+        "--depth: model.depth = 'x': allowed: a valid integer, unable to parse string as an integer",
+        "my.toml: model.shortcut = 'b': allowed: A, B, C, none; did you mean 'B'?",
+        "my.toml: optim.lr = -1: allowed: greater than 0",
+        "--epochs: train.epochs = 0: allowed: greater than or equal to 1",
+        "my.toml: unknown key 'trian'; did you mean 'train'? "
+        "(allowed: name, model, data, optim, schedule, train, telemetry)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ({"model": {"depht": 20}}, "unknown key 'model.depht'; did you mean 'depth'? (allowed: arch, depth, shortcut)"),
+        ({"model": {"depth": 21}}, "[model] depth = 21: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
+                                   "the nearest allowed: 20 and 26"),
+        ({"model": {"depth": 2}}, "[model] depth = 2: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
+                                  "the nearest allowed: 8"),
+        ({"model": {"arch": "resnte"}}, "model.arch = 'resnte': allowed: resnet; did you mean 'resnet'?"),
+        ({"data": {"dataset": "cifar"}}, "data.dataset = 'cifar': allowed: digits, iris, cifar10, cifar100, "
+                                         "imagefolder, synthetic; did you mean 'cifar10'?"),
+        ({"train": {"device": "gpu"}}, "train.device = 'gpu': allowed: auto, cpu, mps, cuda, cuda:0, cuda:1, …"),
+        ({"train": {"target_accuracy": 95}}, "train.target_accuracy = 95: allowed: less than or equal to 1"),
+        ({"optim": {"lr": float("nan")}}, "optim.lr = nan: allowed: a finite number"),
+        ({"schedule": {"milestones": [0.7, 0.2]}}, "schedule.milestones = [0.7, 0.2]: allowed: rising fractions of "
+                                                   "the run between 0 and 1, such as [0.5, 0.75]"),
+        ({"schedule": {"warmup_epochs": 10}}, "schedule.warmup_epochs = 10 must be below train.epochs = 10; "
+                                              "shorten it with --set schedule.warmup_epochs=…"),
+        ({"data": {"dataset": "imagefolder"}}, "data.dir is missing: imagefolder needs the folder that holds train/ "
+                                               "and test/ (or val/); give it with --data-dir"),
+        ({"model": 3}, "model = 3: allowed: a valid dictionary or instance of ModelConfig"),
+    ],
+)  # fmt: skip
+def test_one_problem(preset: dict[str, Any], expected: str) -> None:
+    assert refusal(preset) == [f"my.toml: {expected}"]
+
+
+def test_control_characters_of_a_file_do_not_reach_the_message() -> None:
+    (line,) = refusal({"model": {"a\x1b]52;c;x\x07\u202e": 1}})
+    assert not any(ord(c) < 32 or c in "\x07\x1b\u202e" for c in line)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("optim.lr=0.05", "optim.lr", 0.05),
+        ("schedule.milestones=[0.3, 0.6]", "schedule.milestones", [0.3, 0.6]),
+        ("data.flip=true", "data.flip", True),
+        ("model.shortcut=B", "model.shortcut", "B"),
+        ("name=a=b", "name", "a=b"),
+    ],
+)
+def test_assignments_are_read_as_toml_or_as_a_string(text: str, key: str, value: object) -> None:
+    assert parse_assignment(text) == (key, value)
+
+
+@pytest.mark.parametrize("text", ["optim.lr", "=3", ""])
+def test_an_assignment_without_key_or_value_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"write section\.key=value"):
+        parse_assignment(text)
+
+
+def test_a_toml_error_names_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("[model]\ndepth = = 3\n")
+    with pytest.raises(ConfigError, match=r"broken\.toml: not valid TOML: .*line 2"):
+        read_toml(file)
+
+
+def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "large.toml").write_bytes(b"#" * (2 << 20))
+    for name, why in (("binary", "not UTF-8"), ("large", "larger than 1 MiB"), ("none", "No such file")):
+        with pytest.raises(ConfigError, match=why):
+            read_toml(tmp_path / f"{name}.toml")
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_is_valid_and_survives_being_written(name: str, tmp_path: Path) -> None:
+    tree, file = presets.load(name)
+    config = build_config(tree, {}, file)
+    assert config.name == name
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(config))
+    assert build_config(read_toml(path), {}, "again") == config
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_says_on_top_what_it_follows_and_takes_two_epochs(name: str) -> None:
+    about = presets.description(presets.locate(name))
+    assert any(source in about for source in ("He et al. 2015", "chenyaofo", "ResNet20 document"))
+    tree, file = presets.load(name)
+    assert build_config(tree, {"train.epochs": ("--epochs", 2)}, file).train.epochs == 2
+
+
+def test_the_presets_are_those_that_were_promised() -> None:
+    promised = {"quickstart", "resnet20-cifar10-document", "plain20-cifar10", "plain56-cifar10"}
+    promised |= {f"resnet{depth}-cifar10" for depth in (20, 32, 44, 56, 110, 1202)}
+    promised |= {f"resnet{depth}-cifar100" for depth in (20, 32, 44, 56)}
+    assert promised <= set(presets.names())
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'resnet20-cifar': no such preset or file; did you mean 'resnet20-cifar10'"):
+        presets.load("resnet20-cifar")
+
+
+def test_the_papers_recipe_is_64000_iterations() -> None:
+    tree, file = presets.load("resnet20-cifar10")
+    config = build_config(tree, {}, file)
+    steps = config.train.epochs * -(-45_000 // config.train.batch_size)
+    assert steps == 64_064
+    assert config.schedule.milestones == (0.5, 0.75)
+    assert (config.optim.lr, config.optim.momentum, config.optim.weight_decay) == (0.1, 0.9, 1e-4)
+
+
+def test_equal_configurations_are_equal_values() -> None:
+    assert RunConfig() == RunConfig.model_validate_json(RunConfig().model_dump_json())
