@@ -4,6 +4,7 @@ Precedence: flags over the preset over the defaults. Imports no torch.
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -100,12 +101,14 @@ def build_config(preset: Tree, flags: Mapping[str, tuple[str, Any]], file: str =
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the closest of ``allowed``, or nothing."""
-    matches = difflib.get_close_matches(word.lower(), {a.lower() for a in allowed}, n=1, cutoff=0.5)
-    for name in allowed:
-        if matches and name.lower() == matches[0]:
-            return f"; did you mean {name!r}?"
-    return ""
+    """Return ``; did you mean 'x'?`` for the most alike of ``allowed``, or nothing where none is."""
+
+    def likeness(name: str) -> tuple[float, int]:
+        pair = (word.lower(), name.lower())
+        return difflib.SequenceMatcher(None, *pair).ratio(), len(os.path.commonprefix(pair))
+
+    best = max(allowed, key=likeness, default=None)
+    return f"; did you mean {best!r}?" if best is not None and likeness(best)[0] >= 0.5 else ""
 
 
 def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> str:

@@ -193,6 +193,10 @@ class RunSummary:
         rows = [(accuracy, row) for row in self.rows if (accuracy := row.accuracy(split)) is not None]
         return max(rows, key=lambda pair: pair[0])[1] if rows else None
 
+    def ends_epoch(self, event: Evaluated) -> bool:
+        """Whether ``event`` belongs to an epoch's row; else a person asked for it."""
+        return event.step == event.epoch * self.steps_per_epoch and event.split in self.splits
+
     def apply(self, event: Event) -> None:
         """Take the next event of the run's log."""
         self._pass_time(event)
@@ -311,7 +315,7 @@ class RunSummary:
         self._evaluations.setdefault(event.split, deque(maxlen=3)).append(event.seconds)
         self.step = max(self.step, event.step)
         self._mark, self.progress = event.time, None
-        if event.step != event.epoch * self.steps_per_epoch or event.split not in self.splits:
+        if not self.ends_epoch(event):
             self._evaluating = False  # a person asked for it
             return
         self._in_hand.evaluated[event.split] = event

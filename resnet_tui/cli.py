@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,6 +13,7 @@ app = typer.Typer(
     help="Train residual networks in a terminal and watch what happens inside them.",
     epilog="Begin with: resnet-tui train --headless",
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: a rich one takes twice as long to appear
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -27,6 +27,8 @@ app.command()(doctor.doctor)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"resnet-tui {version('resnet-tui')}")
         raise typer.Exit
 

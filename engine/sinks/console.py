@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
-from engine.events import ControlApplied, Event, ModelBuilt, Progress, RunFinished, Warned
+from engine.events import ControlApplied, Evaluated, Event, ModelBuilt, Progress, RunFinished, Warned
 from engine.sinks import live, report
 from engine.sinks.table import Table, fit
 from engine.summary import EpochRow, RunSummary
@@ -102,6 +102,8 @@ class ConsoleSink:
                 self._print(Text())
             case ControlApplied():
                 self._note(report.control(event), "cyan")
+            case Evaluated() if not self._summary.ends_epoch(event):
+                self._note(f"evaluated {report.evaluation(event)}", "cyan")
             case Warned():
                 self._note(f"warning: {event.message}", "yellow")
             case RunFinished():

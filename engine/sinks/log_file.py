@@ -33,23 +33,26 @@ class LogFileSink:
         Raises:
             OSError: the file cannot be written.
         """
+        finished = len(self._summary.rows)
         self._summary.apply(event)
         stamp = datetime.fromtimestamp(event.time, UTC).astimezone().isoformat(timespec="seconds")
-        for line in self._lines(event):
-            self._file.write(f"{stamp} {one_line(line)}\n")
+        lines = self._said(event)
+        if len(self._summary.rows) > finished:
+            lines.append(_epoch(self._summary.rows[-1], self._summary.epochs))
+        self._file.writelines(f"{stamp} {one_line(line)}\n" for line in lines)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _lines(self, event: Event) -> list[str]:
+    def _said(self, event: Event) -> list[str]:
         match event:
             case ModelBuilt():
                 return [f"{label}: {value}" for label, value in report.opening(self._summary, None)]
-            case Evaluated():
-                return [_evaluated(event)]
+            case Evaluated() if not self._summary.ends_epoch(event):
+                return [f"evaluated {report.evaluation(event)}"]
             case CheckpointSaved():
-                return [f"saved {event.path} at step {event.step}"]
+                return [f"saved {event.path} at step {event.step:,}"]
             case ControlApplied():
                 return [report.control(event)]
             case Warned():
@@ -60,8 +63,13 @@ class LogFileSink:
                 return []
 
 
-def _evaluated(event: Evaluated) -> str:
+def _epoch(row: EpochRow, epochs: int) -> str:
+    val = f"val loss {words.loss(row.val_loss)}, accuracy {words.percent(row.val_accuracy)}; "
     return (
-        f"epoch {event.epoch}, step {event.step}: {event.split} loss {words.loss(event.loss)}, "
-        f"accuracy {words.percent(event.accuracy)}"
+        f"epoch {row.epoch} of {epochs}: "
+        f"train loss {words.loss(row.train_loss)}, accuracy {words.percent(row.train_accuracy)}; "
+        f"{val if row.val_loss is not None else ''}"
+        f"test loss {words.loss(row.test_loss)}, accuracy {words.percent(row.test_accuracy)}; "
+        f"lr {words.learning_rate(row.lr)}, {words.speed(row.images_per_second)} images/s, "
+        f"{words.duration(row.seconds)}"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine import words
 from engine.events import ControlApplied
+from engine.events import ControlApplied, Evaluated
 from engine.summary import EpochRow, RunSummary
 from engine.text import one_line
 
@@ -24,8 +25,8 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
     steps = f"{summary.epochs} epochs of {summary.steps_per_epoch:,} steps, batch {config.train.batch_size:,}"
     facts = [
         ("network", f"{words.network(config)}: {summary.params:,} parameters"),
-        ("data", f"{config.data.dataset}: {images}{summary.test_images:,} test images, "
-                 f"{len(summary.classes)} classes"),
+        ("data", (f"{config.data.dataset}: {images}{summary.test_images:,} test images, "
+                 f"{len(summary.classes)} classes")),
         ("device", f"{one_line(summary.device)}, {one_line(summary.precision)}"),
         ("training", f"{steps}, {config.optim.name}, seed {config.train.seed}"),
     ]  # fmt: skip
@@ -40,7 +41,7 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
 
 def closing(summary: RunSummary, path: Path | None) -> Facts:
     """Return how the run ended, what it reached, and where everything lies."""
-    facts = [(summary.state, one_line(summary.reason))]
+    facts: Facts = [(summary.state, one_line(summary.reason))]
     if summary.rows:
         facts += _accuracies(summary, summary.rows[-1])
     if summary.params:
@@ -60,6 +61,20 @@ def control(event: ControlApplied) -> str:
     return f"{event.command.replace('_', ' ')}{value}, asked by {event.source} at step {event.step:,}"
 
 
+def control(event: ControlApplied) -> str:
+    """Word what a person changed."""
+    value = "" if event.value is None else f" {event.value:g}"
+    return f"{event.command.replace('_', ' ')}{value}, asked by {event.source}, at step {event.step:,}"
+
+
+def evaluation(event: Evaluated) -> str:
+    """Word an evaluation that stands by itself."""
+    return (
+        f"{event.split} at step {event.step:,}: loss {words.loss(event.loss)}, "
+        f"accuracy {words.percent(event.accuracy)}"
+    )
+
+
 def _accuracies(summary: RunSummary, last: EpochRow) -> Facts:
     facts = [("last accuracy", _reached(summary, last))]
     chosen, best_test, error = summary.best(), summary.best("test"), summary.average_error
@@ -70,14 +85,14 @@ def _accuracies(summary: RunSummary, last: EpochRow) -> Facts:
     if best_test and not by_test:
         facts.append((
             "best test",
-            f"{words.percent(best_test.test_accuracy)} at epoch {best_test.epoch}: "
-            "the highest of all epochs, which a fair choice cannot know",
+            (f"{words.percent(best_test.test_accuracy)} at epoch {best_test.epoch}: "
+            "the highest of all epochs, which a fair choice cannot know"),
         ))  # fmt: skip
     if error is not None:
         facts.append((
             "average error",
-            f"{words.percent(error)}, as the ResNet20 document defines it: the mean of 1 - test accuracy over "
-            f"{'all ' if len(summary.rows) > 1 else ''}{_count(len(summary.rows), 'epoch')}, early ones included",
+            (f"{words.percent(error)}, as the ResNet20 document defines it: the mean of 1 - test accuracy over "
+            f"{'all ' if len(summary.rows) > 1 else ''}{_count(len(summary.rows), 'epoch')}, early ones included"),
         ))  # fmt: skip
     return facts
 

@@ -35,7 +35,10 @@ def doctor(
     runs_dir: RunsDir = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Check devices, versions, datasets, folders and terminal; exit with 1 where training could not work."""
+    """Check devices, versions, data, folders, terminal.
+
+    Exits with 1 where training could not work.
+    """
     checks = [*_packages(), *_devices(), *_memory(), *_folders(runs_dir), *_datasets(), *_terminal()]
     if json:
         print(json_module.dumps([asdict(check) for check in checks], indent=2))
@@ -88,7 +91,7 @@ def _devices() -> Iterator[Check]:
         else:
             yield Check("ok", f"device {device}", _processor() if device == "cpu" else "Apple GPU")
     if available() == ["cpu"]:
-        why = "torch was built without CUDA" if not torch.backends.cuda.is_built() else "no GPU was found"
+        why = "torch was built without CUDA" if torch.version.cuda is None else "no GPU was found"
         yield Check("note", "GPU", why, "training runs on the CPU; a GPU is faster by far")
 
 

@@ -49,7 +49,7 @@ def train(
     runs_dir: RunsDir = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print the events, one a line.")] = False,
 ) -> None:
-    """Train a network: a table a line an epoch, and everything recorded in the run's folder.
+    """Train a network and record everything it does.
 
     Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
     """

@@ -9,9 +9,9 @@ from PIL import Image
 from support import run_cli
 
 
-def refused(folder: Path, *arguments: str, status: int = 2, **environment: str) -> str:
+def refused(folder: Path, *arguments: str, status: int = 2) -> str:
     """Run a command that must be refused and return what it said."""
-    result = run_cli(*arguments, cwd=folder, **environment)
+    result = run_cli(*arguments, cwd=folder)
     assert result.returncode == status, result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""

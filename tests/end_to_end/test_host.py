@@ -55,8 +55,6 @@ class Host:
         return status
 
 
-
-
 def test_thread_and_host_give_the_same_losses(tmp_path: Path) -> None:
     config = tiny(telemetry__every_steps=1, data__flip=True)
     host = Host(config, tmp_path)

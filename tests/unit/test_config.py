@@ -19,9 +19,7 @@ def refusal(preset: dict[str, Any], **flags: tuple[str, Any]) -> list[str]:
 
 
 def test_flags_win_over_the_preset_which_wins_over_the_defaults() -> None:
-    config = build_config(
-        {"model": {"depth": 56}, "train": {"seed": 7}}, {"train.seed": ("--seed", "9")}, "my.toml"
-    )
+    config = build_config({"model": {"depth": 56}, "train": {"seed": 7}}, {"train.seed": ("--seed", "9")}, "my.toml")
     assert (config.model.depth, config.train.seed, config.model.shortcut) == (56, 9, "A")
 
 
@@ -36,31 +34,34 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
         "my.toml: model.shortcut = 'b': allowed: A, B, C, none; did you mean 'B'?",
         "my.toml: optim.lr = -1: allowed: greater than 0",
         "--epochs: train.epochs = 0: allowed: greater than or equal to 1",
-        "my.toml: unknown key 'trian'; did you mean 'train'? "
-        "(allowed: name, model, data, optim, schedule, train, telemetry)",
+        (
+            "my.toml: unknown key 'trian'; did you mean 'train'? "
+            "(allowed: name, model, data, optim, schedule, train, telemetry)"
+        ),
     ]
 
 
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
-        ({"model": {"depht": 20}}, "unknown key 'model.depht'; did you mean 'depth'? (allowed: arch, depth, shortcut)"),
-        ({"model": {"depth": 21}}, "[model] depth = 21: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
-                                   "the nearest allowed: 20 and 26"),
-        ({"model": {"depth": 2}}, "[model] depth = 2: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
-                                  "the nearest allowed: 8"),
+        ({"model": {"depht": 20}}, ("unknown key 'model.depht'; did you mean 'depth'? "
+                                   "(allowed: arch, depth, shortcut)")),
+        ({"model": {"depth": 21}}, ("[model] depth = 21: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
+                                   "the nearest allowed: 20 and 26")),
+        ({"model": {"depth": 2}}, ("[model] depth = 2: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
+                                  "the nearest allowed: 8")),
         ({"model": {"arch": "resnte"}}, "model.arch = 'resnte': allowed: resnet; did you mean 'resnet'?"),
-        ({"data": {"dataset": "cifar"}}, "data.dataset = 'cifar': allowed: digits, iris, cifar10, cifar100, "
-                                         "imagefolder, synthetic; did you mean 'cifar10'?"),
+        ({"data": {"dataset": "cifar"}}, ("data.dataset = 'cifar': allowed: digits, iris, cifar10, cifar100, "
+                                         "imagefolder, synthetic; did you mean 'cifar10'?")),
         ({"train": {"device": "gpu"}}, "train.device = 'gpu': allowed: auto, cpu, mps, cuda, cuda:0, cuda:1, …"),
         ({"train": {"target_accuracy": 95}}, "train.target_accuracy = 95: allowed: less than or equal to 1"),
         ({"optim": {"lr": float("nan")}}, "optim.lr = nan: allowed: a finite number"),
-        ({"schedule": {"milestones": [0.7, 0.2]}}, "schedule.milestones = [0.7, 0.2]: allowed: rising fractions of "
-                                                   "the run between 0 and 1, such as [0.5, 0.75]"),
-        ({"schedule": {"warmup_epochs": 10}}, "schedule.warmup_epochs = 10 must be below train.epochs = 10; "
-                                              "shorten it with --set schedule.warmup_epochs=…"),
-        ({"data": {"dataset": "imagefolder"}}, "data.dir is missing: imagefolder needs the folder that holds train/ "
-                                               "and test/ (or val/); give it with --data-dir"),
+        ({"schedule": {"milestones": [0.7, 0.2]}}, ("schedule.milestones = [0.7, 0.2]: allowed: rising fractions of "
+                                                   "the run between 0 and 1, such as [0.5, 0.75]")),
+        ({"schedule": {"warmup_epochs": 10}}, ("schedule.warmup_epochs = 10 must be below train.epochs = 10; "
+                                              "shorten it with --set schedule.warmup_epochs=…")),
+        ({"data": {"dataset": "imagefolder"}}, ("data.dir is missing: imagefolder needs the folder that holds train/ "
+                                               "and test/ (or val/); give it with --data-dir")),
         ({"model": 3}, "model = 3: allowed: a valid dictionary or instance of ModelConfig"),
     ],
 )  # fmt: skip
@@ -134,7 +135,7 @@ def test_the_presets_are_those_that_were_promised() -> None:
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"'resnet20-cifar': no such preset or file; did you mean 'resnet20-cifar10'"):
+    with pytest.raises(ConfigError, match=r"no such preset or file; did you mean 'resnet20-cifar10'"):
         presets.load("resnet20-cifar")
 
 

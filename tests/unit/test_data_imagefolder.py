@@ -121,7 +121,7 @@ def test_another_image_size_is_another_array(folder: Path) -> None:
     assert read(folder, image_size=16).shape == (3, 16, 16)
 
 
-@pytest.mark.parametrize("damage", ["cut", "longer", "other shape", "pickle", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "other shape", "other type", "pickle", "gone"])
 def test_a_damaged_cache_is_built_anew(folder: Path, cache: Path, damage: str) -> None:
     expected = np.array(read(folder).train.x)
     (array,) = cache.glob("imagefolder/*/train.npy")
@@ -131,6 +131,8 @@ def test_a_damaged_cache_is_built_anew(folder: Path, cache: Path, damage: str) -
         array.write_bytes(array.read_bytes() + b"\0")
     elif damage == "other shape":
         np.save(array, expected[:2])
+    elif damage == "other type":
+        np.save(array, expected.astype(np.int8))
     elif damage == "pickle":
         np.save(array, np.array([{}]), allow_pickle=True)
     else:

@@ -152,6 +152,25 @@ def test_crop_shifts_with_zeros_and_flip_mirrors(residence: str) -> None:
     assert len(seen) > 40  # of 50
 
 
+@RESIDENCES
+def test_every_image_is_moved_anew_in_every_epoch_and_step(residence: str) -> None:
+    data = numbered(100)
+    with training(data, 50, residence=residence, workers=0, crop_padding=2, flip=True) as batches:
+        epochs = []
+        for epoch in (1, 2):
+            drawn = torch.cat([batch.x for batch in batches.epoch(epoch)])
+            epochs.append(drawn[drawn[:, 0].amax(dim=(1, 2)).argsort()])
+    kept = (epochs[0] == epochs[1]).flatten(1).all(dim=1).sum()
+    assert kept < 15  # by chance 1 in 50
+
+    alike = Samples(data.train.x[:1].repeat(100, axis=0), data.train.y)
+    with training(
+        Dataset("alike", data.classes, alike, None, alike), 50, residence=residence, crop_padding=2
+    ) as batches:
+        one, other = batches.epoch(1)
+    assert (one.x == other.x).flatten(1).all(dim=1).sum() < 15
+
+
 @pytest.mark.parametrize(
     ("name", "mean", "std"),
     [

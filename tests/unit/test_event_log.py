@@ -123,7 +123,7 @@ def test_what_is_no_run_is_refused_with_what_is_allowed(tmp_path: Path, wanted: 
 def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(WorldError, match="cannot be written.*--runs-dir"):
+    with pytest.raises(WorldError, match=r"cannot be written.*--runs-dir"):
         run_dir.create(blocked / "runs", RunConfig())
 
 

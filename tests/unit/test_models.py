@@ -38,9 +38,7 @@ def test_counts_equal_the_published_table(depth: int, shortcut: Shortcut, params
 @pytest.mark.parametrize("shortcut", ["A", "B"])
 def test_a_hundred_classes_add_5850_parameters(shortcut: Shortcut) -> None:
     def count(classes: int) -> int:
-        return sum(
-            p.numel() for p in build(ModelConfig(shortcut=shortcut), (3, 32, 32), classes).parameters()
-        )
+        return sum(p.numel() for p in build(ModelConfig(shortcut=shortcut), (3, 32, 32), classes).parameters())
 
     assert count(100) - count(10) == 5_850
 
