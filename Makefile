@@ -1,6 +1,6 @@
 # One command checks everything: make check
 
-.PHONY: check lint test format
+.PHONY: check lint test format pictures
 
 check: lint test
 
@@ -16,3 +16,7 @@ test:
 format:
 	uv run ruff format
 	uv run ruff check --fix
+
+pictures:
+	uv run resnet-tui train --headless --runs-dir build/runs
+	uv run python docs/pictures.py build/runs

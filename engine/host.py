@@ -60,16 +60,18 @@ def run_in_foreground(
     """
     keep_freed_memory()
     control = Control()
+    begun: list[tuple[RunDir, ControlFile]] = []
 
     def begin(run: RunDir) -> None:
         _log_to(run)
+        begun.append((run, ControlFile(run.control)))  # before the first event, so that no message is missed
         if on_run_dir is not None:
             on_run_dir(run)
 
     thread = EngineThread(config, runs=runs, resume=resume, sinks=sinks, control=control, on_run_dir=begin)
     with _signals_stop(control) as received:
         thread.start()
-        _attend(thread, control)
+        _attend(thread, control, begun)
     try:
         finished = thread.result()
     except StoppedBeforeStart:
@@ -92,20 +94,17 @@ def _log_to(run: RunDir) -> None:
         logger.propagate = False
 
 
-def _attend(thread: EngineThread, control: Control) -> None:
+def _attend(thread: EngineThread, control: Control, begun: list[tuple[RunDir, ControlFile]]) -> None:
     """Until the run ends: say that it is alive, and pass on what other processes ask of it."""
-    follower: ControlFile | None = None
     beaten = 0.0
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
-        if (run := thread.run_dir) is None:
-            continue
-        follower = follower or ControlFile(run.control)
-        for message in follower.read():
-            control.send(message)
-        if time.monotonic() - beaten >= HEARTBEAT_SECONDS:
-            beaten = time.monotonic()
-            run.beat()
+        for run, messages in begun:  # none until the data is ready, then one
+            for message in messages.read():
+                control.send(message)
+            if time.monotonic() - beaten >= HEARTBEAT_SECONDS:
+                beaten = time.monotonic()
+                run.beat()
 
 
 @contextmanager

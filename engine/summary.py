@@ -6,13 +6,12 @@ It keeps one row an epoch and a short window of recent steps, never anything for
 
 import contextlib
 import math
-from collections import deque
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from engine.config import RunConfig
+from engine.epochs import EpochRow, EpochSums
 from engine.errors import WorldError
 from engine.event_log import MAX_LINE_BYTES
 from engine.events import (
@@ -30,66 +29,10 @@ from engine.events import (
     Step,
     decode,
 )
+from engine.pace import Pace
 from engine.text import one_line
 
 State = Literal["preparing", "training", "evaluating", "paused", "completed", "stopped", "failed", "diverged"]
-
-_WINDOW = 20
-"""Recent ``step`` events from which the speed is measured."""
-_WARM_UP_STEPS = 5
-"""Steps before an estimate of the time left is given."""
-_EVALUATION_SPEEDUP = 3.0
-"""Images evaluated in the time of one trained: no backward pass. Used until an evaluation was measured."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EpochRow:
-    """One finished epoch. Losses in nats, accuracies as fractions, None where the split does not exist."""
-
-    epoch: int
-    step: int
-    """The epoch's last."""
-    train_loss: float
-    """Mean over the images of the epoch as they were trained on; NaN where the steps were not read."""
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    test_loss: float | None
-    test_accuracy: float | None
-    lr: float
-    """At the end of the epoch."""
-    images_per_second: float
-    """Of training, without evaluation."""
-    seconds: float
-    """Of the whole epoch with its evaluation, without pauses."""
-
-    def accuracy(self, split: Split) -> float | None:
-        """Return the accuracy of ``split``."""
-        return {"train": self.train_accuracy, "val": self.val_accuracy, "test": self.test_accuracy}[split]
-
-
-@dataclass(slots=True)
-class _Epoch:
-    """Running sums of the epoch in hand."""
-
-    epoch: int = 0
-    images: int = 0
-    loss: float = 0.0
-    """Summed over images, as is ``accuracy``."""
-    accuracy: float = 0.0
-    training_seconds: float = 0.0
-    seconds: float = 0.0
-    lr: float = math.nan
-    evaluated: dict[Split, Evaluated] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """What one ``step`` event says of the speed."""
-
-    seconds: float
-    steps: int
-    images: int
 
 
 @dataclass
@@ -137,14 +80,10 @@ class RunSummary:
     _now: float = 0.0
     _mark: float = 0.0
     """When the phase in hand began."""
-    _in_hand: _Epoch = field(default_factory=_Epoch)
-    _at_checkpoint: tuple[int, _Epoch] = field(default_factory=lambda: (0, _Epoch()))
+    _in_hand: EpochSums = field(default_factory=EpochSums)
+    _at_checkpoint: tuple[int, EpochSums] = field(default_factory=lambda: (0, EpochSums()))
     """The epoch in hand as it was at the latest checkpoint's step: what a resumed run goes on from."""
-    _reports: deque[_Report] = field(default_factory=lambda: deque(maxlen=_WINDOW))
-    _steps_seen: int = 0
-    """Of this process."""
-    _evaluations: dict[Split, deque[float]] = field(default_factory=dict)
-    """Seconds of the latest evaluations of each split."""
+    _pace: Pace = field(default_factory=Pace)
 
     @property
     def state(self) -> State:
@@ -169,9 +108,14 @@ class RunSummary:
         return "val" if self.val_images else "test"
 
     @property
+    def last_epoch(self) -> int:
+        """The epoch after which the run means to end."""
+        return self._stop_after or self.epochs
+
+    @property
     def total_steps(self) -> int:
         """Steps planned for the whole run."""
-        return (self._stop_after or self.epochs) * self.steps_per_epoch
+        return self.last_epoch * self.steps_per_epoch
 
     @property
     def images_per_second(self) -> float:
@@ -214,7 +158,7 @@ class RunSummary:
             case Evaluated():
                 self._evaluated(event)
             case CheckpointSaved():
-                self._at_checkpoint = (event.step, deepcopy(self._in_hand))
+                self._at_checkpoint = (event.step, self._in_hand.copy())
             case ControlApplied():
                 self._control(event)
             case RunFinished():
@@ -231,26 +175,30 @@ class RunSummary:
         Returns:
             None before a few steps were measured and after the end.
         """
-        if self.outcome is not None or len(self._reports) < 2 or self._steps_seen < _WARM_UP_STEPS:
+        if self.outcome is not None or not self._pace.known:
             return None
-        seconds = sum(report.seconds for report in self._reports)
-        steps = sum(report.steps for report in self._reports)
-        training = max(0, self.total_steps - self.step) * seconds / steps
-        evaluations = (self._stop_after or self.epochs) - (self.rows[-1].epoch if self.rows else 0)
-        evaluation = sum(self._evaluation_cost(split) for split in self.splits)
-        done = 0.0
-        if self._in_hand.evaluated and not (self.rows and self.rows[-1].epoch == self._in_hand.epoch):
-            done = sum(self._evaluation_cost(split) for split in self._in_hand.evaluated)
-        left = training + evaluations * evaluation - done
+        training = max(0, self.total_steps - self.step) * self._pace.step_seconds()
+        epochs = self.last_epoch - (self.rows[-1].epoch if self.rows else 0)
+        evaluation = sum(map(self._evaluation_seconds, self.splits))
+        evaluated = 0.0
+        if not self.rows or self.rows[-1].epoch < self.epoch:
+            evaluated = sum(map(self._evaluation_seconds, self._in_hand.scores))
+        left = training + epochs * (evaluation + self._pace.epoch_overhead()) - evaluated
         if self._paused:
             return left
-        # The phase in hand has come on since its last report, but no further than it is known to take.
-        in_phase = 0.0
+        # The phase in hand has come on since its last event, but by no more than it is known to take.
         if not self._evaluating:
-            in_phase = seconds / len(self._reports)
-        elif self.step == self.epoch * self.steps_per_epoch:
-            in_phase = evaluation - done
-        return max(0.0, left - min(max(0.0, now - self._mark), in_phase))
+            phase = self._pace.reading_seconds()
+        else:
+            phase = evaluation - evaluated if self._at_end_of_epoch else 0.0
+        return max(0.0, left - min(max(0.0, now - self._mark), phase))
+
+    @property
+    def _at_end_of_epoch(self) -> bool:
+        return self.step == self.epoch * self.steps_per_epoch
+
+    def _evaluation_seconds(self, split: Split) -> float:
+        return self._pace.evaluation_seconds(split, self.val_images if split == "val" else self.test_images)
 
     def _pass_time(self, event: Event) -> None:
         if isinstance(event, Progress):  # a resumed run's first ones stand before its run_started
@@ -266,14 +214,12 @@ class RunSummary:
         self.started = self.started or event.time
         self.rows = [row for row in self.rows if row.step <= at]
         step, epoch = self._at_checkpoint
-        self._in_hand = deepcopy(epoch) if step == at else _Epoch()
+        self._in_hand = epoch.copy() if step == at else EpochSums()
         self.step, self.epoch = at, 0
         self.last_step = self.progress = self.outcome = self._stop_after = None
         self.reason, self.target_missed = "", False
         self._paused = self._evaluating = False
-        self._steps_seen = 0
-        self._reports.clear()  # another machine has another speed
-        self._evaluations.clear()
+        self._pace = Pace()
         self.config, self.epochs, self.resumed_at = event.config, event.config.train.epochs, event.resumed_at
         self.device, self.precision, self.classes = event.device, event.precision, event.classes
         self.train_images, self.val_images = event.train_images, event.val_images
@@ -281,29 +227,19 @@ class RunSummary:
 
     def _start_epoch(self, event: EpochStarted) -> None:
         self.epoch, self.epochs = event.epoch, event.epochs
-        self.progress = None
-        self._evaluating = False
-        self._mark = event.time
+        self.progress, self._mark = None, event.time
+        self._evaluating = self._at_end_of_epoch  # resumed between an epoch's last step and its evaluation
         if self._in_hand.epoch != event.epoch:  # else it goes on from a checkpoint in its middle
-            self._in_hand = _Epoch(event.epoch)
+            self._in_hand = EpochSums(event.epoch)
 
     def _train(self, event: Step) -> None:
         self.last_step, self.step, self.progress = event, event.step, None
-        self._mark = event.time
-        self._evaluating = event.step == event.epoch * self.steps_per_epoch
-        epoch = self._in_hand
-        epoch.images += event.images
-        epoch.loss += event.loss * event.images
-        epoch.accuracy += event.accuracy * event.images
-        epoch.lr = event.lr
+        self._mark, self._evaluating = event.time, self._at_end_of_epoch
+        seconds = event.images / event.images_per_second if event.images_per_second > 0 else 0.0
+        self._in_hand.add_step(event, seconds)
+        self._pace.add_step(event, seconds)
         self.images_trained += event.images
-        self._steps_seen += event.steps
-        if event.images_per_second > 0 and event.steps > 0:
-            seconds = event.images / event.images_per_second
-            epoch.training_seconds += seconds
-            self.training_seconds += seconds
-            if self._steps_seen > event.steps:  # the first report holds what only the first step costs
-                self._reports.append(_Report(seconds, event.steps, event.images))
+        self.training_seconds += seconds
 
     def _show_progress(self, event: Progress) -> None:
         self.progress = event
@@ -312,34 +248,21 @@ class RunSummary:
 
     def _evaluated(self, event: Evaluated) -> None:
         self.evaluation_seconds += event.seconds
-        self._evaluations.setdefault(event.split, deque(maxlen=3)).append(event.seconds)
+        self._pace.add_evaluation(event.split, event.seconds)
+        self._in_hand.evaluation_seconds += event.seconds
         self.step = max(self.step, event.step)
-        self._mark, self.progress = event.time, None
+        self.progress, self._mark = None, event.time
         if not self.ends_epoch(event):
-            self._evaluating = False  # a person asked for it
-            return
-        self._in_hand.evaluated[event.split] = event
-        if set(self._in_hand.evaluated) == set(self.splits):
             self._evaluating = False
-            if not self.rows or self.rows[-1].epoch < event.epoch:
-                self.rows.append(self._row(event))
-
-    def _row(self, event: Evaluated) -> EpochRow:
-        epoch = self._in_hand
-        val, test = epoch.evaluated.get("val"), epoch.evaluated.get("test")
-        return EpochRow(
-            epoch=event.epoch,
-            step=event.step,
-            train_loss=epoch.loss / epoch.images if epoch.images else math.nan,
-            train_accuracy=epoch.accuracy / epoch.images if epoch.images else math.nan,
-            val_loss=val.loss if val else None,
-            val_accuracy=val.accuracy if val else None,
-            test_loss=test.loss if test else None,
-            test_accuracy=test.accuracy if test else None,
-            lr=epoch.lr,
-            images_per_second=epoch.images / epoch.training_seconds if epoch.training_seconds else 0.0,
-            seconds=epoch.seconds,
-        )
+            return
+        sums = self._in_hand
+        sums.scores[event.split] = (event.loss, event.accuracy)
+        if len(sums.scores) < len(self.splits):
+            return
+        self._evaluating = False
+        if not self.rows or self.rows[-1].epoch < event.epoch:  # else a resumed run evaluates it once more
+            self.rows.append(sums.row(event))
+            self._pace.add_epoch(sums.seconds - sums.training_seconds - sums.evaluation_seconds)
 
     def _control(self, event: ControlApplied) -> None:
         match event.command:
@@ -351,15 +274,6 @@ class RunSummary:
                 self._stop_after = self.epoch
             case "extend_epochs" if event.value is not None:
                 self.epochs += int(event.value)
-
-    def _evaluation_cost(self, split: Split) -> float:
-        """Return the seconds that one evaluation of ``split`` takes, measured or estimated."""
-        if measured := self._evaluations.get(split):
-            return sum(measured) / len(measured)
-        seconds = sum(report.seconds for report in self._reports)
-        images = sum(report.images for report in self._reports)
-        size = self.val_images if split == "val" else self.test_images
-        return size / (_EVALUATION_SPEEDUP * images / seconds)
 
 
 def read_summary(path: Path, *, steps: bool = True) -> RunSummary:

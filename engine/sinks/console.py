@@ -15,10 +15,11 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
+from engine.epochs import EpochRow
 from engine.events import ControlApplied, Evaluated, Event, ModelBuilt, Progress, RunFinished, Warned
 from engine.sinks import live, report
 from engine.sinks.table import Table, fit
-from engine.summary import EpochRow, RunSummary
+from engine.summary import RunSummary
 from engine.text import one_line
 
 REFRESH_SECONDS = 0.2

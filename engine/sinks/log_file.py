@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine import words
+from engine.epochs import EpochRow
 from engine.events import CheckpointSaved, ControlApplied, Evaluated, Event, ModelBuilt, RunFinished, Warned
 from engine.sinks import report
 from engine.summary import RunSummary

@@ -7,9 +7,10 @@ from copy import deepcopy
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from engine.epochs import EpochRow
 from engine.events import Event, RunStarted
 from engine.files import write_text
-from engine.summary import EpochRow, RunSummary
+from engine.summary import RunSummary
 
 COLUMNS = tuple(column.name for column in fields(EpochRow))
 """Losses in nats, accuracies as fractions, times in seconds; empty where the split does not exist."""

@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 
 from engine import words
-from engine.events import ControlApplied
+from engine.epochs import EpochRow
 from engine.events import ControlApplied, Evaluated
-from engine.summary import EpochRow, RunSummary
+from engine.summary import RunSummary
 from engine.text import one_line
 
 Facts = list[tuple[str, str]]
@@ -53,12 +53,6 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         if summary.outcome != "completed":
             facts.append(("resume", f"resnet-tui train --headless --resume {_argument(path)}"))
     return facts
-
-
-def control(event: ControlApplied) -> str:
-    """Say what was changed while the run went on, and by whom."""
-    value = "" if event.value is None else f" {event.value:g}"
-    return f"{event.command.replace('_', ' ')}{value}, asked by {event.source} at step {event.step:,}"
 
 
 def control(event: ControlApplied) -> str:

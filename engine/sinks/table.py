@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine import words
-from engine.summary import EpochRow
+from engine.epochs import EpochRow
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""One thread a process: several test processes share the cores, and threads that spin for each other cost far more."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
