@@ -105,7 +105,7 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 
     def likeness(name: str) -> tuple[float, int]:
         pair = (word.lower(), name.lower())
-        return difflib.SequenceMatcher(None, *pair).ratio(), len(os.path.commonprefix(pair))
+        return difflib.SequenceMatcher(None, *pair).ratio(), len(os.path.commonprefix(pair))  # noqa: RUF071 (of characters)
 
     best = max(allowed, key=likeness, default=None)
     return f"; did you mean {best!r}?" if best is not None and likeness(best)[0] >= 0.5 else ""

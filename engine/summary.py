@@ -61,6 +61,8 @@ class RunSummary:
     """In hand, from 1; 0 before the first."""
     step: int = 0
     """Optimiser steps finished since the run began."""
+    checkpoint_step: int | None = None
+    """Of the latest checkpoint, from which a resumed run goes on; None before the first."""
     rows: list[EpochRow] = field(default_factory=list)
     last_step: Step | None = None
     """The latest reading of loss, accuracy, rate and speed."""
@@ -81,8 +83,8 @@ class RunSummary:
     _mark: float = 0.0
     """When the phase in hand began."""
     _in_hand: EpochSums = field(default_factory=EpochSums)
-    _at_checkpoint: tuple[int, EpochSums] = field(default_factory=lambda: (0, EpochSums()))
-    """The epoch in hand as it was at the latest checkpoint's step: what a resumed run goes on from."""
+    _at_checkpoint: EpochSums = field(default_factory=EpochSums)
+    """The epoch in hand as it was at ``checkpoint_step``."""
     _pace: Pace = field(default_factory=Pace)
 
     @property
@@ -158,7 +160,7 @@ class RunSummary:
             case Evaluated():
                 self._evaluated(event)
             case CheckpointSaved():
-                self._at_checkpoint = (event.step, self._in_hand.copy())
+                self.checkpoint_step, self._at_checkpoint = event.step, self._in_hand.copy()
             case ControlApplied():
                 self._control(event)
             case RunFinished():
@@ -213,8 +215,7 @@ class RunSummary:
         at = event.resumed_at or 0
         self.started = self.started or event.time
         self.rows = [row for row in self.rows if row.step <= at]
-        step, epoch = self._at_checkpoint
-        self._in_hand = epoch.copy() if step == at else EpochSums()
+        self._in_hand = self._at_checkpoint.copy() if self.checkpoint_step == at else EpochSums()
         self.step, self.epoch = at, 0
         self.last_step = self.progress = self.outcome = self._stop_after = None
         self.reason, self.target_missed = "", False

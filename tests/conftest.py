@@ -1,4 +1,4 @@
-"""One thread a process: several test processes share the cores, and threads that spin for each other cost far more."""
+"""One thread a process: test processes share the cores, and threads that spin for each other cost far more."""
 
 import os
 

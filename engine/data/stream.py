@@ -129,6 +129,7 @@ class _Images(TorchDataset[tuple[Tensor, int]]):
 
 
 def _leave_signals_to_parent(worker: int) -> None:  # noqa: ARG001 - the loader passes it
-    """Ctrl-C reaches every process of a terminal; the run decides what it means, not its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """A signal reaches every process of a group; the run decides what it means, and tells its workers itself."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -121,19 +121,20 @@ class ConsoleSink:
         if self._live is None or self._summary.outcome or not (self._summary.progress or self._summary.epoch):
             return
         if at_once or not 0 <= now - self._drawn < REFRESH_SECONDS:  # also after the clock was set back
-            self._live.start()
+            if not self._live.is_started:
+                self._live.start()
+                self._live.console.show_cursor()  # rich hides it; a process that is killed could not bring it back
             self._live.update(live.view(self._summary, now), refresh=True)
             self._drawn = now
 
     def _print_row(self, row: EpochRow) -> None:
-        width = self._out.width if _is_screen(self._out) else _PLAIN_WIDTH
+        width = self._out.width if self._out.is_terminal else _PLAIN_WIDTH
         table = fit(width, with_val=bool(self._summary.val_images))
         if table != self._table:  # at the start, and when the terminal was resized
             self._print(Text(table.header(), "bold"))
             self._table = table
-        best = row is self._summary.best()
-        line = f"{table.row(row)}{' *' if best else ''}"
-        self._print(Text(line, "green" if best else ""))
+        mark = table.mark if row is self._summary.best() else ""
+        self._print(Text.assemble(table.row(row), (mark, "bold green")))
 
     def _say_progress(self, event: Progress) -> None:
         activity, said = self._said

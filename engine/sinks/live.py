@@ -30,7 +30,7 @@ def view(summary: RunSummary, now: float) -> RenderableType:
     if not summary.epoch:
         return Constrain(bars, _MAX_WIDTH)
     readings, times = _Packed(tuple(_readings(summary))), _Packed(tuple(_times(summary, now)))
-    return Constrain(Group(bars, readings, times), _MAX_WIDTH)
+    return Constrain(Group("", bars, readings, times), _MAX_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _bars(summary: RunSummary) -> Iterator[_Bar]:
         yield _Bar(f"epoch {summary.epoch}/{summary.epochs}", done, steps, f"step {done:,}/{steps:,}", style)
     if summary.epoch:
         share = summary.step / summary.total_steps if summary.total_steps else 0.0
-        yield _Bar("whole run", summary.step, summary.total_steps, f"{share:.0%}", style)
+        yield _Bar("whole run", summary.step, summary.total_steps, f"{share * 100:.0f} %", style)
 
 
 def _readings(summary: RunSummary) -> Iterator[Text]:
@@ -86,14 +86,14 @@ def _times(summary: RunSummary, now: float) -> Iterator[Text]:
     elif summary.state == "paused":
         yield _fact("left", words.duration(left))
     else:
-        yield _fact("left", f"{words.duration(left)}, done {_time_of_day(now, left)}")
+        yield _fact("left", f"{words.duration(left)}, done at {_time_of_day(now, left)}")
     if best := summary.best():
         yield _fact("best", f"{words.percent(best.accuracy(summary.choosing_split))} (epoch {best.epoch})")
 
 
 def _time_of_day(now: float, left: float) -> str:
     end = datetime.fromtimestamp(now, UTC).astimezone() + timedelta(seconds=left)
-    return end.strftime("%H:%M" if left < 20 * 3600 else "%a %d %b %H:%M")
+    return end.strftime("%H:%M" if left < 20 * 3600 else "%H:%M on %a %d %b")
 
 
 def _fact(label: str, value: str) -> Text:

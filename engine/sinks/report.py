@@ -50,8 +50,8 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         facts.append(("time", _time(summary)))
     if path is not None:
         facts.append(("run", one_line(str(path))))
-        if summary.outcome != "completed":
-            facts.append(("resume", f"resnet-tui train --headless --resume {_argument(path)}"))
+        if summary.outcome != "completed" and summary.checkpoint_step is not None:
+            facts.append(("resume", resume_command(path)))
     return facts
 
 
@@ -80,7 +80,7 @@ def _accuracies(summary: RunSummary, last: EpochRow) -> Facts:
         facts.append((
             "best test",
             (f"{words.percent(best_test.test_accuracy)} at epoch {best_test.epoch}: "
-            "the highest of all epochs, which a fair choice cannot know"),
+            "the highest of all epochs, picked by looking at the test set"),
         ))  # fmt: skip
     if error is not None:
         facts.append((
@@ -106,9 +106,10 @@ def _time(summary: RunSummary) -> str:
     )
 
 
-def _argument(path: Path) -> str:
-    """Write what --resume takes: the name where that is enough, else the path; quoted for a shell."""
-    return shlex.quote(one_line(path.name if path.parent == DEFAULT_RUNS else str(path)))
+def resume_command(path: Path) -> str:
+    """Return the command that goes on with the run in ``path``: by its name where that is enough."""
+    run = path.name if path.parent == DEFAULT_RUNS else str(path)
+    return f"resnet-tui train --headless --resume {shlex.quote(one_line(run))}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -40,7 +40,8 @@ _ALL = (
     _TIME,
 )
 _DROPPED_FIRST = (_SPEED, _RATE, _TIME, _TRAIN_ACCURACY, _VAL_LOSS, _TEST_LOSS, _TRAIN_LOSS, _EPOCH)
-_MARK_WIDTH = 2
+_MARKS = (" best", " *")
+"""What stands at the end of a row that is the best so far; the short one where space is short."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Table:
     columns: tuple[Column, ...]
     gap: int
     """Spaces between columns."""
+    mark: str
+    """For the end of a row that is the best so far."""
 
     def header(self) -> str:
         """Return the line of titles."""
@@ -65,15 +68,17 @@ class Table:
 
 
 def fit(width: int, *, with_val: bool) -> Table:
-    """Return the layout for ``width`` characters, with room for a mark at the end of a line."""
+    """Return the layout for ``width`` characters, with room for the mark at the end of a line."""
+    long, short = _MARKS
     columns = [c for c in _ALL if with_val or c not in (_VAL_LOSS, _VAL_ACCURACY)]
     for column in _DROPPED_FIRST:
-        if _needed(columns, gap=1) <= width:
+        if _needed(columns, 1, short) <= width:
             break
         if column in columns:
             columns.remove(column)
-    return Table(tuple(columns), gap=2 if _needed(columns, gap=2) <= width else 1)
+    gap = 2 if _needed(columns, 2, short) <= width else 1
+    return Table(tuple(columns), gap, long if _needed(columns, gap, long) <= width else short)
 
 
-def _needed(columns: list[Column], gap: int) -> int:
-    return sum(column.width for column in columns) + gap * (len(columns) - 1) + _MARK_WIDTH
+def _needed(columns: list[Column], gap: int, mark: str) -> int:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1) + len(mark)

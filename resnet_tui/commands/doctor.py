@@ -143,12 +143,17 @@ def _datasets() -> Iterator[Check]:
 
 
 def _terminal() -> Iterator[Check]:
+    from rich.console import Console
+
+    from engine.text import one_line
+
     columns, lines = shutil.get_terminal_size()
+    colours = Console().color_system or "no"
     small = columns < _SMALLEST_TERMINAL[0] or lines < _SMALLEST_TERMINAL[1]
     yield Check(
         "note" if small else "ok",
         "terminal",
-        f"{columns}x{lines}, TERM={os.environ.get('TERM', 'not set')}"
+        f"{columns}x{lines}, {colours} colours, TERM={one_line(os.environ.get('TERM', 'not set'))}"
         f"{', NO_COLOR is set' if os.environ.get('NO_COLOR') else ''}",
         "80x24 or larger shows every column" if small else "",
     )

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
+
+_WIDTH_OF_A_PIPE = 200
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One preset in the list."""
+
+    name: str
+    description: str
+    network: str
+    dataset: str
+    epochs: int
 
 
 def presets(
@@ -25,24 +40,41 @@ def presets(
         else:
             print(path.read_text(encoding="utf-8"), end="")
         return
-    first_lines = {known: files.description(files.locate(known)).partition("\n")[0] for known in files.names()}
+    entries = [_entry(known) for known in files.names()]
     if json:
-        print(json_module.dumps(first_lines, indent=2, ensure_ascii=False))
-        return
-    _print_list(first_lines)
+        print(json_module.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
+    else:
+        _print_list(entries)
 
 
-def _print_list(first_lines: dict[str, str]) -> None:
+def _entry(name: str) -> Entry:
+    from engine import presets as files
+    from engine import words
+    from engine.config_file import build_config
+
+    tree, source = files.load(name)
+    config = build_config(tree, {}, source)
+    return Entry(
+        name=name,
+        description=files.description(files.locate(name)).partition("\n")[0],
+        network=words.network(config),
+        dataset=config.data.dataset,
+        epochs=config.train.epochs,
+    )
+
+
+def _print_list(entries: list[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("preset", no_wrap=True)
-    table.add_column("what it is", overflow="fold")
-    for name, line in first_lines.items():
-        table.add_row(Text(name, "bold"), Text(line))
-    console = Console()
+    table.add_column("preset", no_wrap=True, min_width=max(len(entry.name) for entry in entries))
+    table.add_column("epochs", no_wrap=True, justify="right")
+    table.add_column("what it is", no_wrap=True, overflow="ellipsis")  # in full with its name, and in a pipe
+    for entry in entries:
+        table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(entry.description))
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
     console.print(table)
     hint = "resnet-tui presets NAME prints one; resnet-tui train --headless --preset NAME trains it."
     console.print(Text(f"\n{hint}", "dim"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from resnet_tui.commands.train import RunsDir
 
 if TYPE_CHECKING:
     from engine.run_dir import RunDir
+    from engine.summary import RunSummary
 
 _STYLES = {
     "running": "green",
@@ -35,6 +38,7 @@ _SHOWN_FROM = {
     "time": 80,
 }
 """Columns, and the terminal's width from which each is shown."""
+_WIDTH_OF_A_PIPE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +53,14 @@ class Entry:
     epochs_done: int = 0
     epochs: int = 0
     best_accuracy: float | None = None
+    best_epoch: int | None = None
     last_accuracy: float | None = None
     split: str = ""
     """Which split the accuracies are of."""
     seconds: float = 0.0
-    started: float = 0.0
+    """Spent on it by all its processes, without pauses."""
+    started: str | None = None
+    """ISO 8601 with the offset from UTC; None before it started."""
     reason: str = ""
 
 
@@ -71,7 +78,7 @@ def runs(
     elif not entries:
         print(f"no runs in {one_line(str(runs_dir))} yet; start one with: resnet-tui train --headless")
     else:
-        _print_table(entries)
+        _print_table(entries, runs_dir)
 
 
 def _entry(run: RunDir) -> Entry:
@@ -79,42 +86,53 @@ def _entry(run: RunDir) -> Entry:
     from engine import words
     from engine.errors import UserError
     from engine.summary import read_summary
+    from engine.text import one_line
 
     try:
         config = run.config()
         summary = read_summary(run.events, steps=False)
-    except (UserError, OSError) as error:
-        return Entry(name=run.name, state="damaged", reason=str(error))
-    state: str = summary.state
-    if summary.outcome is None:
         alive = run.is_alive()
-        state = ("paused" if state == "paused" else "running") if alive else "lost"
+    except (UserError, OSError) as error:
+        return Entry(name=run.name, state="damaged", reason=one_line(str(error)))
     best = summary.best()
     split = summary.choosing_split
     return Entry(
         name=run.name,
-        state=state,
+        state=_state(summary, alive=alive),
         network=words.network(config),
         dataset=config.data.dataset,
-        epochs_done=len(summary.rows),
+        epochs_done=summary.rows[-1].epoch if summary.rows else 0,
         epochs=summary.epochs or config.train.epochs,
         best_accuracy=best.accuracy(split) if best else None,
+        best_epoch=best.epoch if best else None,
         last_accuracy=summary.rows[-1].accuracy(split) if summary.rows else None,
         split=split,
         seconds=summary.elapsed,
-        started=summary.started,
-        reason=summary.reason,
+        started=_iso(summary.started) if summary.config else None,
+        reason=one_line(summary.reason),
     )
 
 
-def _print_table(entries: list[Entry]) -> None:
+def _state(summary: RunSummary, *, alive: bool) -> str:
+    """Word the state; a resumed run that makes its data ready is alive after an earlier ``run_finished``."""
+    if alive:
+        return "paused" if summary.state == "paused" else "running"
+    return summary.outcome or "lost"
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _print_table(entries: list[Entry], runs_dir: Path) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from engine import words
+    from engine.sinks.report import resume_command
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
     table = Table(box=None, padding=(0, 2, 0, 0))
     columns = [name for name, width in _SHOWN_FROM.items() if console.width >= width]
     for name in columns:
@@ -139,6 +157,6 @@ def _print_table(entries: list[Entry]) -> None:
     lost = [entry.name for entry in entries if entry.state == "lost"]
     if lost:
         console.print(
-            Text(f"{lost[-1]} was killed; go on with: resnet-tui train --headless --resume {lost[-1]}", "dim"),
+            Text(f"{lost[-1]} was killed; go on with: {resume_command(runs_dir / lost[-1])}", "dim"),
             soft_wrap=True,
         )

@@ -35,6 +35,7 @@ class Host:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         self.recorder = Recorder()
         self._reader = threading.Thread(target=self._read)
@@ -82,6 +83,18 @@ def test_a_signal_saves_a_checkpoint_and_ends_the_run(tmp_path: Path, number: si
     assert of(logged, ev.CheckpointSaved)[-1].step == end.steps
     assert run.last.exists()
     assert not run.is_alive()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_spares_the_workers(tmp_path: Path, number: signal.Signals) -> None:
+    host = Host(tiny(**LONG, data__residence="stream", data__workers=2), tmp_path)
+    run = host.wait_for_step(3)
+    os.killpg(host.process.pid, number)
+    assert host.exit_status() == 128 + number
+    end = list(read_events(run.events))[-1]
+    assert isinstance(end, ev.RunFinished)
+    assert end.outcome == "stopped", end.reason
+    assert run.last.exists()
 
 
 def test_a_killed_run_is_seen_as_dead_and_can_be_resumed(tmp_path: Path) -> None:
