@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from engine import run_dir
 from engine.event_log import read_events
@@ -34,7 +33,6 @@ def draw_headless(run: run_dir.RunDir) -> str:
         sink.emit(event)
         summary.apply(event)
         if isinstance(event, Step) and event.epoch == STOP_AT_EPOCH:
-            console.print(Text())
             console.print(live.view(summary, event.time))
             break
     return console.export_svg(title="resnet-tui train --headless")

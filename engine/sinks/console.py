@@ -60,7 +60,17 @@ class ConsoleSink:
         self._said: tuple[str, float] = ("", 0.0)
         self._gone = False
         screen = next((c for c in (console, self._messages) if _is_screen(c)), None)
-        self._live = Live(console=screen, auto_refresh=False, transient=True) if screen else None
+        self._live = (
+            Live(
+                console=screen,
+                auto_refresh=False,  # no thread of its own
+                transient=True,
+                redirect_stdout=False,  # the streams are the whole process's, not this sink's
+                redirect_stderr=False,
+            )
+            if screen
+            else None
+        )
         self._notes = screen or self._messages
 
     def set_run(self, path: Path) -> None:
@@ -72,13 +82,12 @@ class ConsoleSink:
 
         Training goes on when nobody can be shown anything any more: a pipe's reader left, the terminal closed.
         """
-        state = self._summary.state
         self._summary.apply(event)
         if self._gone:
             return
         try:
             self._say(event)
-            self._draw(at_once=self._summary.state != state)
+            self._draw()
         except (OSError, SystemExit):  # rich makes SystemExit of a broken pipe, after it silenced the console
             self._gone = True
 
@@ -115,12 +124,13 @@ class ConsoleSink:
             self._print_row(row)
         self._printed = len(self._summary.rows)
 
-    def _draw(self, *, at_once: bool) -> None:
-        """Draw the live view if it is time to; a change of state is drawn at once, nothing may follow it soon."""
+    def _draw(self) -> None:
+        """Draw the live view if it is time to; a pause is drawn at once, for nothing may follow it soon."""
         now = self._clock()
         if self._live is None or self._summary.outcome or not (self._summary.progress or self._summary.epoch):
             return
-        if at_once or not 0 <= now - self._drawn < REFRESH_SECONDS:  # also after the clock was set back
+        paused = self._summary.state == "paused"
+        if paused or not 0 <= now - self._drawn < REFRESH_SECONDS:  # also after the clock was set back
             if not self._live.is_started:
                 self._live.start()
                 self._live.console.show_cursor()  # rich hides it; a process that is killed could not bring it back

@@ -39,7 +39,7 @@ _ALL = (
     _SPEED,
     _TIME,
 )
-_DROPPED_FIRST = (_SPEED, _RATE, _TIME, _TRAIN_ACCURACY, _VAL_LOSS, _TEST_LOSS, _TRAIN_LOSS, _EPOCH)
+_DROPPED_FIRST = (_SPEED, _RATE, _TIME, _TRAIN_ACCURACY, _VAL_LOSS, _TEST_LOSS, _TRAIN_LOSS, _VAL_ACCURACY)
 _MARKS = (" best", " *")
 """What stands at the end of a row that is the best so far; the short one where space is short."""
 

@@ -42,7 +42,7 @@ def presets(
         return
     entries = [_entry(known) for known in files.names()]
     if json:
-        print(json_module.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
+        print(json_module.dumps({entry.name: asdict(entry) for entry in entries}, indent=2, ensure_ascii=False))
     else:
         _print_list(entries)
 
@@ -70,7 +70,7 @@ def _print_list(entries: list[Entry]) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("preset", no_wrap=True, min_width=max(len(entry.name) for entry in entries))
-    table.add_column("epochs", no_wrap=True, justify="right")
+    table.add_column("epochs", no_wrap=True, min_width=6, justify="right")
     table.add_column("what it is", no_wrap=True, overflow="ellipsis")  # in full with its name, and in a pipe
     for entry in entries:
         table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(entry.description))
