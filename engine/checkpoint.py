@@ -5,7 +5,6 @@ over every name, shape, type and byte, and the state's schema. No step can run c
 """
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from engine.config import RunConfig
 from engine.errors import UserError, WorldError
 from engine.files import write_atomic
 from engine.run_dir import RunDir
+from engine.schedule import RateState
 from engine.text import one_line
 
 Tensors = dict[str, Tensor]
@@ -45,13 +45,11 @@ class TrainState:
     step: int
     epochs: int
     """How many the run means to train; a person may have extended it."""
-    lr_scale: float
-    """What a person's change multiplies the schedule with."""
-    clock: tuple[int, int, float]
-    """The schedule's total steps, anchor step and fraction done there."""
+    steps_per_epoch: int
+    rate: RateState
     best: Best | None
     epochs_since_best: int
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
     """The loss scale of float16; empty for other precisions."""
 
 
@@ -96,8 +94,10 @@ def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
         raise WorldError(f"{name}: written by another version: {one_line(str(error), 300)}") from error
 
 
-def resumable(run: RunDir) -> tuple[Tensors, TrainState]:
+def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
     """Read the checkpoint that a run goes on from: ``last``, or ``best`` where ``last`` is damaged.
+
+    The third value says what was damaged, for a person.
 
     Raises:
         UserError: the run has no checkpoint yet.
@@ -116,9 +116,7 @@ def resumable(run: RunDir) -> tuple[Tensors, TrainState]:
         except WorldError as error:
             damage.append(str(error))
             continue
-        for message in damage:
-            logging.getLogger(__name__).warning("%s; going on from %s", message, path.name)
-        return loaded
+        return *loaded, [f"{message}; going on from {path.name}" for message in damage]
     raise WorldError("; ".join(damage))
 
 
@@ -153,8 +151,12 @@ def select(tensors: Tensors, prefix: str) -> Tensors:
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
     """Put tensors from ``optimiser_tensors`` back; settings stay those of ``optimiser``."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in select(tensors, "optim").items():
         index, _, name = key.partition(".")
+        parameter = parameters[int(index)]
+        if tensor.shape == parameter.shape:  # in the parameter's own layout, or the optimiser's fast path is lost
+            tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         state.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

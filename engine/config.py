@@ -7,7 +7,16 @@ Reading files, merging flags and wording the errors is ``config_file``'s work. I
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -27,12 +36,30 @@ def _device_name(value: str) -> str:
     return value
 
 
+def _not_empty(value: object) -> object:
+    if value == "":
+        raise ValueError("allowed: the path of a folder; write . for this one")
+    return value
+
+
+def _absolute(value: Path) -> Path:
+    """Make a folder absolute, so that the run's own configuration holds wherever it is read."""
+    return value.expanduser().absolute()
+
+
 class Part(BaseModel):
     """A table of the configuration: immutable, unknown keys refused, non-finite numbers refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=False, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("allowed: a value of another kind than true or false")
+        return value
 
 
 class ModelConfig(Part):
@@ -63,7 +90,7 @@ class DataConfig(Part):
 
     dataset: DatasetName = "digits"
     """Which dataset; `resnet-tui data` lists them."""
-    dir: Path | None = None
+    dir: Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_absolute)] | None = None
     """Where the data lies. Empty: this platform's cache folder. For imagefolder: the folder with train/ and
     test/ (or val/)."""
     image_size: Annotated[int, Field(ge=8, le=1024)] = 32
@@ -174,7 +201,8 @@ class TelemetryConfig(Part):
     """What is measured while it trains, and how often."""
 
     every_steps: PositiveInt = 10
-    """Steps between readings of loss, accuracy and gradient norms: the one host-device synchronisation."""
+    """Steps between readings of loss, accuracy and gradient norms: the one host-device synchronisation
+    (float16 adds one a step, for its loss scaler)."""
     gradient_norms: bool = True
     """Whether the gradient norm of every block is measured."""
     system_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 2.0

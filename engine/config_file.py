@@ -28,19 +28,20 @@ def read_toml(path: Path) -> Tree:
     Raises:
         ConfigError: it cannot be read, is larger than 1 MiB, or is not TOML (with the line).
     """
+    name = one_line(str(path))
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
     if len(raw) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path}: larger than 1 MiB, which no configuration is")
+        raise ConfigError(f"{name}: larger than 1 MiB, which no configuration is")
     try:
         return tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        raise ConfigError(f"{name}: not UTF-8 text at byte {error.start}; save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
+        raise ConfigError(f"{name}: not valid TOML: {one_line(str(error), 200)}") from error
 
 
 def to_toml(config: RunConfig) -> str:
@@ -60,7 +61,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text!r}: write section.key=value, such as --set optim.lr=0.05")
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key, value.strip()
     return key, parsed["value"] if set(parsed) == {"value"} else value.strip()
 

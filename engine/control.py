@@ -116,11 +116,14 @@ class ControlFile:
 
     def read(self) -> list[ControlMessage]:
         """Return the messages in the whole lines added since the last call; what is no message is passed over."""
-        if not self._path.exists() or self._path.stat().st_size <= self._offset:
+        try:
+            if not self._path.exists() or self._path.stat().st_size <= self._offset:
+                return []
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                added = file.read(64 * MAX_LINE_BYTES)
+        except OSError:  # a run goes on without its messages
             return []
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            added = file.read(64 * MAX_LINE_BYTES)
         end = added.rfind(b"\n") + 1
         if end == 0:
             self._offset += len(added) if len(added) >= MAX_LINE_BYTES else 0

@@ -46,7 +46,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         UserError: the device cannot train in it.
     """
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        fast = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
         return torch.bfloat16 if fast else torch.float32
     if precision == "float16" and device.type != "cuda":
         raise UserError(

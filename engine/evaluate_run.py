@@ -53,7 +53,9 @@ def evaluate_run(
     model = on_device(_model(tensors, state, dataset), device)
     evaluation = Evaluation(len(dataset.classes), device)
     began, shown, images = time.monotonic(), 0.0, 0
-    dtype = resolve_precision(config.train.precision, device)
+    # Weights are float32 whatever they were trained in, so a float16 run can be evaluated where only that is missing.
+    half = config.train.precision == "float16" and device.type != "cuda"
+    dtype = resolve_precision("auto" if half else config.train.precision, device)
     for count in evaluate_batches(model, eval_batches(samples, dataset, config, device), evaluation, dtype):
         images += count
         if time.monotonic() - shown >= PROGRESS_SECONDS:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.events import CheckpointSaved, Event, RunFinished, decode, encode
+from engine.files import naming
 
 MAX_LINE_BYTES = 16 << 20
 _CHUNK = 1 << 20
@@ -19,6 +20,7 @@ class EventLog:
         Raises:
             OSError: it cannot be written.
         """
+        self._path = path
         self._file = path.open("ab", buffering=0)
         if self._file.tell() and not _ends_with_newline(path):
             self._file.write(b"\n")  # a line that a crash cut short costs only itself
@@ -27,10 +29,11 @@ class EventLog:
     def emit(self, event: Event) -> None:
         """Append ``event``; on disk for sure once it tells of something that must not be lost."""
         line = memoryview(encode(event))
-        while line:
-            line = line[self._file.write(line) :]  # a full disk can take part of a line
-        if isinstance(event, CheckpointSaved | RunFinished):
-            os.fsync(self._file.fileno())
+        with naming(self._path):
+            while line:
+                line = line[self._file.write(line) :]  # a full disk can take part of a line
+            if isinstance(event, CheckpointSaved | RunFinished):
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file; the log can be opened again."""

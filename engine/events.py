@@ -5,13 +5,15 @@ strings and tuples, never tensors. Accuracies are fractions, times are seconds, 
 
 Legal order of one run::
 
-    progress*  run_started  model_built
+    progress*  run_started  model_built  warning*
       ( epoch_started
           ( step grad_norms? | system | control_applied | evaluated | checkpoint_saved | progress | warning )*
-          evaluated+  checkpoint_saved+ )*
-    run_finished
+          checkpoint_saved?  evaluated+  checkpoint_saved? )*
+    checkpoint_saved?  run_finished
 
-``progress`` before ``run_started`` tells of data being made ready. An evaluation at the end of an epoch has
+An epoch ends with checkpoint ``last``, an evaluation of each split, and checkpoint ``best`` where it is better;
+a run that is stopped ends wherever it is. ``progress`` before ``run_started`` tells of data being made ready, is
+not numbered and not kept. An evaluation at the end of an epoch has
 ``step`` equal to the epoch's last step; one that a person asked for may stand anywhere. A run that is resumed
 appends to the same log: ``run_started`` again, with ``resumed_at`` the step it goes on from; a reader forgets
 what the log holds of later steps. ``run_finished`` is always last; a log without one belongs to a run that is
@@ -34,7 +36,7 @@ class Header:
     """What every event carries; the engine fills it in as the event leaves."""
 
     seq: int = 0
-    """Position in the run's log, from 0, never repeated."""
+    """Position in the run's log, from 0, never repeated; 0 also before ``run_started``."""
     time: float = 0.0
     """Seconds since the epoch."""
 
@@ -68,6 +70,8 @@ class RunStarted(Header):
     train_images: int
     val_images: int
     test_images: int
+    epochs: int
+    """How many the run means to train; a person may have extended it before a resume."""
     steps_per_epoch: int
     resumed_at: int | None = None
     """The step this run goes on from, or None for a fresh one."""

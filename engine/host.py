@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from engine import data
 from engine.allocator import keep_freed_memory
 from engine.config import RunConfig
 from engine.config_file import build_config, read_toml
@@ -120,7 +121,9 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
         control.send(StopNow(source=f"signal {name.name}"))
 
     numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {number: signal.signal(number, handle) for number in numbers}
+    # What was ignored when the process began stays so: nohup, and a shell's background jobs.
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield received
     finally:
@@ -136,6 +139,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = build_config(read_toml(arguments.config), {}, str(arguments.config))
+        data.check(config.data)
         return run_in_foreground(config, runs=arguments.runs_dir, sinks=[JsonLinesSink(sys.stdout.buffer)])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

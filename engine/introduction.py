@@ -17,7 +17,12 @@ PACKAGES = ("torch", "torchvision", "numpy", "resnet-tui")
 
 
 def introduce_run(
-    config: RunConfig, dataset: Dataset, learner: Learner, steps_per_epoch: int, resumed_at: int | None
+    config: RunConfig,
+    dataset: Dataset,
+    learner: Learner,
+    epochs: int,
+    steps_per_epoch: int,
+    resumed_at: int | None,
 ) -> RunStarted:
     """Return ``run_started``."""
     return RunStarted(
@@ -31,6 +36,7 @@ def introduce_run(
         train_images=len(dataset.train.y),
         val_images=len(dataset.val.y) if dataset.val is not None else 0,
         test_images=len(dataset.test.y),
+        epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         resumed_at=resumed_at,
     )

@@ -73,6 +73,11 @@ class Learner:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         return tensors
 
+    def is_finite(self) -> bool:
+        """Whether every weight and norm statistic is a number. A host-device synchronisation."""
+        values = [value for value in self.model.state_dict().values() if value.is_floating_point()]
+        return bool(torch.stack([value.isfinite().all() for value in values]).all())
+
     def restore(self, tensors: checkpoint.Tensors) -> None:
         """Put back what ``tensors`` returned.
 

@@ -1,7 +1,7 @@
 """The training loop: a generator of events that obeys control messages between steps.
 
 Where it synchronises host and device: at a reading of the telemetry, at a checkpoint, at the end of an evaluation;
-and on the CPU, where it costs nothing, at the check of every loss.
+and on the CPU, where it costs nothing, at the check of every loss. In float16, the loss scaler adds one a step.
 """
 
 import logging
@@ -35,12 +35,16 @@ from engine.events import (
 from engine.introduction import introduce_model, introduce_run
 from engine.learner import Learner
 from engine.run_dir import RunDir
-from engine.schedule import Clock, factor, warmup_factor
+from engine.schedule import LearningRate, RateState
 from engine.system import SystemMeter
 from engine.telemetry import Telemetry
 
 Events = Generator[Event, None, None]
 _PROGRESS_SECONDS = 0.25
+_REMEDY = (
+    "The last checkpoint is from before it. Start again with a lower --lr, a warm-up (--set "
+    "schedule.warmup_epochs=1) or a bounded gradient (--set optim.clip_norm=1)"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -73,9 +77,9 @@ class Trainer:
         config: RunConfig,
         dataset: Dataset,
         control: Control,
-        resume: tuple[Tensors, TrainState] | None = None,
+        resume: tuple[Tensors, TrainState, list[str]] | None = None,
     ) -> None:
-        """Make everything ready.
+        """Make everything ready; ``resume`` is what ``checkpoint.resumable`` gives.
 
         Raises:
             UserError: the run cannot begin: its device, network, data or checkpoint do not fit together.
@@ -101,8 +105,8 @@ class Trainer:
         self.epoch = 1
         self.step = self.step_in_epoch = 0
         self.resumed_at: int | None = None
-        self._clock = Clock(self.epochs * self.steps_per_epoch)
-        self._lr_scale = 1.0
+        total = RateState(total_steps=self.epochs * self.steps_per_epoch)
+        self._rate = LearningRate(config.schedule, config.optim.lr, self.steps_per_epoch, total)
         self._best: Best | None = None
         self._epochs_since_best = 0
         self._last_saved: int | None = None
@@ -111,8 +115,10 @@ class Trainer:
         self._stop_after_epoch: str | None = None
         self._evaluation_wanted = False
         self._paused = False
+        self._notes: list[str] = []
         if resume is not None:
-            self._restore(*resume)
+            tensors, state, self._notes = resume
+            self._restore(tensors, state)
 
     # The whole run ---------------------------------------------------------------------------------------------
 
@@ -120,8 +126,12 @@ class Trainer:
         """Train to the end. Whatever happens short of a kill, the last event is ``run_finished``."""
         began = time.monotonic()
         try:
-            yield introduce_run(self.config, self.dataset, self.learner, self.steps_per_epoch, self.resumed_at)
+            yield introduce_run(
+                self.config, self.dataset, self.learner, self.epochs, self.steps_per_epoch, self.resumed_at
+            )
             yield introduce_model(self.config, self.dataset)
+            for note in self._notes:
+                yield Warned(message=note)
             yield from self._epochs()
             outcome, reason = self._ending or ("completed", f"all {self.epochs} epochs trained")
         except Diverged as error:
@@ -178,12 +188,16 @@ class Trainer:
         # Saved before the evaluation, so that a kill during it costs no training; resumed, it is only evaluated.
         if self._last_saved != self.step:
             yield from self._save("last")
-        scores = yield from self._evaluate()
-        if scores is None:  # stopped: the checkpoint above says that this epoch is still to be evaluated
+        # Stopped, here or in between: the checkpoint says that this epoch is still to be evaluated.
+        scores = (yield from self._evaluate()) if self._ending is None else None
+        if scores is None:
             return
+        if not math.isfinite(scores.loss):
+            raise Diverged(f"the {scores.split} loss of epoch {self.epoch} is {scores.loss}. {_REMEDY}")
         improved = self._best is None or scores.accuracy > self._best.accuracy
         self._epochs_since_best = 0 if improved else self._epochs_since_best + 1
         finished, self.epoch, self.step_in_epoch = self.epoch, self.epoch + 1, 0
+        self._last_saved = None
         if improved:
             self._best = Best(accuracy=scores.accuracy, epoch=finished)
             yield from self._save("best")
@@ -209,10 +223,10 @@ class Trainer:
     # One step --------------------------------------------------------------------------------------------------
 
     def _step(self, batch: Batch) -> Events:
-        lr = self.learning_rate()
+        lr = self._rate.at(self.step)
         loss, right = self.learner.accumulate_gradient(batch)
         if self.device.type == "cpu" and not math.isfinite(loss.item()):  # no device to wait for
-            raise Diverged(self._diverged_at(loss.item()))
+            raise self._diverged("loss", loss.item(), f"at step {self.step + 1}")
         self._telemetry.add(loss, right, len(batch.y_B))
         done = self.step + 1
         in_epoch = self.step_in_epoch + 1
@@ -229,28 +243,20 @@ class Trainer:
             self._system_read = time.monotonic()
             yield self._system.read()
 
-    def learning_rate(self) -> float:
-        """Return the rate of the next step."""
-        schedule = self.config.schedule
-        warmup = warmup_factor(schedule, self.step / self.steps_per_epoch)
-        shape = factor(schedule, self._clock.done(self.step))
-        return self.config.optim.lr * shape * warmup * self._lr_scale
-
     def _read_telemetry(self, norms_P: torch.Tensor | None) -> Events:
         lr = self.learner.optimiser.param_groups[0]["lr"]
         reading, norms = self._telemetry.read(self.step, self.epoch, lr, norms_P)
         if not math.isfinite(reading.loss):
-            raise Diverged(self._diverged_at(reading.loss))
+            raise self._diverged("loss", reading.loss, f"by step {self.step}")
         yield reading
         if norms is not None:
+            if not math.isfinite(norms.total) and self.learner.dtype != torch.float16:  # its scaler skips such steps
+                raise self._diverged("gradient norm", norms.total, f"at step {self.step}")
             yield norms
 
-    def _diverged_at(self, loss: float) -> str:
-        return (
-            f"the loss became {loss} at step {self.step + 1} (epoch {self.epoch}, learning rate "
-            f"{self.learning_rate():g}); the last checkpoint is from before it. Lower --lr, add a warm-up with "
-            "--set schedule.warmup_epochs=1, or bound the gradient with --set optim.clip_norm=1"
-        )
+    def _diverged(self, what: str, value: float, where: str) -> Diverged:
+        rate = self.learner.optimiser.param_groups[0]["lr"]
+        return Diverged(f"the {what} became {value} {where} (epoch {self.epoch}, learning rate {rate:g}). {_REMEDY}")
 
     # Messages --------------------------------------------------------------------------------------------------
 
@@ -276,9 +282,12 @@ class Trainer:
         match message:
             case messages.Pause():
                 self._paused = True
+                if not self._telemetry.empty:
+                    yield from self._read_telemetry(None)
             case messages.Resume():
+                if self._paused:
+                    self._telemetry.restart()
                 self._paused = False
-                self._telemetry.restart()
             case messages.StopNow():
                 self._ending = ("stopped", f"stopped at step {self.step} by {message.source}")
             case messages.StopAfterEpoch():
@@ -287,11 +296,8 @@ class Trainer:
                 self._evaluation_wanted = True
             case messages.SetLearningRate():
                 value = message.lr
-                scheduled = self.learning_rate() / self._lr_scale
-                if scheduled == 0:
-                    yield Warned(message="the schedule is at a learning rate of 0, which no factor changes")
-                    return
-                self._lr_scale = message.lr / scheduled
+                self._rate.set(self.step, message.lr)
+                self._last_saved = None
             case messages.ExtendEpochs():
                 value = message.epochs
                 self.extend(message.epochs)
@@ -304,7 +310,8 @@ class Trainer:
     def extend(self, epochs: int) -> None:
         """Train ``epochs`` more than planned."""
         self.epochs += epochs
-        self._clock.extend(self.step, epochs * self.steps_per_epoch)
+        self._rate.extend(self.step, epochs * self.steps_per_epoch)
+        self._last_saved = None
 
     # Evaluation and checkpoints --------------------------------------------------------------------------------
 
@@ -342,7 +349,10 @@ class Trainer:
         if not self._telemetry.empty:
             yield from self._read_telemetry(None)
         path = self.run_dir.last if which == "last" else self.run_dir.best
+        if not self.learner.is_finite():
+            raise Diverged(f"the weights became infinite or undefined by step {self.step}. {_REMEDY}")
         save_checkpoint(path, self.learner.tensors(), self._state())
+        self._telemetry.restart()  # writing is not training time
         if which == "last":
             self._last_saved = self.step
         yield CheckpointSaved(
@@ -361,24 +371,24 @@ class Trainer:
             step_in_epoch=self.step_in_epoch,
             step=self.step,
             epochs=self.epochs,
-            lr_scale=self._lr_scale,
-            clock=(self._clock.total_steps, self._clock.anchor_step, self._clock.anchor_done),
+            steps_per_epoch=self.steps_per_epoch,
+            rate=self._rate.state,
             best=self._best,
             epochs_since_best=self._epochs_since_best,
             scaler=self.learner.scaler.state_dict(),
         )
 
     def _restore(self, tensors: Tensors, state: TrainState) -> None:
+        _check_same_run(self.config, state, self.dataset.classes, self.steps_per_epoch)
         self.learner.restore(tensors)
         if state.scaler:
             self.learner.scaler.load_state_dict(state.scaler)
         self.epoch, self.step_in_epoch, self.step = state.epoch, state.step_in_epoch, state.step
-        self.epochs, self._lr_scale = state.epochs, state.lr_scale
-        self._clock = Clock(*state.clock)
+        self.epochs, self._rate.state = state.epochs, state.rate
         self._best, self._epochs_since_best = state.best, state.epochs_since_best
         self.resumed_at = self._last_saved = state.step
-        if more := self.config.train.epochs - state.config.train.epochs:
-            self.extend(max(more, 1 - self.epochs))
+        if self.config.train.epochs != state.config.train.epochs:  # a person gave another number
+            self.extend(max(self.config.train.epochs, self.epoch - 1, 1) - self.epochs)
 
 
 def _out_of_memory(config: RunConfig, error: torch.OutOfMemoryError) -> str:
@@ -387,3 +397,24 @@ def _out_of_memory(config: RunConfig, error: torch.OutOfMemoryError) -> str:
         f"out of device memory with train.batch_size = {config.train.batch_size}: halve it with "
         f"--batch-size {half}, or split each batch with --set optim.accumulate=2 ({str(error).splitlines()[0]})"
     )
+
+
+def _check_same_run(config: RunConfig, state: TrainState, classes: tuple[str, ...], steps_per_epoch: int) -> None:
+    """Refuse to go on with other data or another network than the checkpoint's.
+
+    Raises:
+        UserError: what differs.
+    """
+    if classes != state.classes:
+        raise UserError(
+            f"the data has other classes ({len(classes)}) than the run was trained on ({len(state.classes)}); "
+            "give the folder it was trained on with --data-dir"
+        )
+    if steps_per_epoch != state.steps_per_epoch:
+        raise UserError(
+            f"the data gives {steps_per_epoch} steps an epoch and the run was trained with {state.steps_per_epoch}: "
+            "give the data it was trained on with --data-dir, or start a new run without --resume"
+        )
+    for part in ("model", "optim", "schedule"):
+        if getattr(config, part) != getattr(state.config, part):
+            raise UserError(f"[{part}] of the run's config.toml was changed since its checkpoint; change it back")

@@ -1,5 +1,6 @@
 """The presets that ship with the project: one TOML file each. Imports no torch."""
 
+import contextlib
 from pathlib import Path
 
 from engine.config_file import Tree, nearest, read_toml
@@ -28,8 +29,9 @@ def locate(wanted: str) -> Path:
     if wanted in names():
         return folder() / f"{wanted}.toml"
     path = Path(wanted)
-    if path.suffix == ".toml" and path.is_file():
-        return path
+    with contextlib.suppress(OSError):  # a name longer than the file system takes
+        if path.suffix == ".toml" and path.is_file():
+            return path
     known = names()
     raise ConfigError(
         f"--preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, known)} "

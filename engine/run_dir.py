@@ -11,6 +11,7 @@
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -62,6 +63,7 @@ class RunDir:
 
         Raises:
             UserError: another process is training it.
+            WorldError: its folder cannot be written.
         """
         try:
             self._lock.acquire(timeout=2)  # a reader asking whether it is alive holds it for an instant
@@ -69,7 +71,12 @@ class RunDir:
             raise UserError(
                 f"run {self.name} is being trained by another process; watch it, or stop that process first"
             ) from None
+        except OSError as error:
+            raise WorldError(f"run {self.name} cannot be written: {error.strerror}") from error
         self.beat()
+        for folder in (self.path, self.checkpoints):
+            for left_over in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                left_over.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let another process have the run."""
@@ -102,18 +109,23 @@ def create(runs: Path, config: RunConfig) -> RunDir:
     """
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     stem = f"{stamp}-{config.name}-s{config.train.seed}"
+    path: Path | None = None
     try:
         runs.mkdir(parents=True, exist_ok=True)
         path = _make_unique(runs, stem)
         run = RunDir(path)
         run.checkpoints.mkdir()
         write_text(run.config_file, to_toml(config))
-    except OSError as error:
+        run.acquire()
+    except (OSError, WorldError) as error:
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, WorldError):
+            raise
         raise WorldError(
             f"runs folder {one_line(str(runs))} cannot be written: {error.strerror}; "
             "give another with --runs-dir, or make room"
         ) from error
-    run.acquire()
     return run
 
 
@@ -137,9 +149,13 @@ def find(runs: Path, wanted: str) -> RunDir:
             return existing[-1]
         raise UserError(f"there is no run in {one_line(str(runs))} yet; start one with resnet-tui train")
     path = Path(wanted)
-    if len(path.parts) == 1 and not path.is_dir():
-        path = runs / path
-    if not (path / "config.toml").is_file():
+    try:
+        if len(path.parts) == 1 and not path.is_dir():
+            path = runs / path
+        found = (path / "config.toml").is_file()
+    except OSError:  # a name longer than the file system takes
+        found = False
+    if not found:
         names = [run.name for run in iterate(runs)][-3:]
         latest = f"the latest there: {', '.join(names)}" if names else "there are none"
         raise UserError(

@@ -221,7 +221,7 @@ class RunSummary:
         self.reason, self.target_missed = "", False
         self._paused = self._evaluating = False
         self._pace = Pace()
-        self.config, self.epochs, self.resumed_at = event.config, event.config.train.epochs, event.resumed_at
+        self.config, self.epochs, self.resumed_at = event.config, event.epochs, event.resumed_at
         self.device, self.precision, self.classes = event.device, event.precision, event.classes
         self.train_images, self.val_images = event.train_images, event.val_images
         self.test_images, self.steps_per_epoch = event.test_images, event.steps_per_epoch

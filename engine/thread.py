@@ -1,5 +1,6 @@
 """The engine thread: makes the data ready, makes the run's folder, trains, and hands every event to the sinks."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 from engine import run_dir as run_dirs
 from engine.config import RunConfig
 from engine.config_file import to_toml
-from engine.control import Control, StopNow
+from engine.control import Control, ControlMessage, StopNow
+from engine.errors import WorldError
 from engine.event_log import EventLog
 from engine.events import Event, Progress, RunFinished
 from engine.files import write_text
@@ -19,9 +21,11 @@ from engine.sinks import Sink
 from engine.sinks.log_file import LogFileSink
 from engine.sinks.metrics import MetricsSink
 from engine.summary import read_summary
+from engine.text import one_line
 
 if TYPE_CHECKING:
     from engine.data import Dataset
+    from engine.loop import Trainer
 
 
 class StoppedBeforeStart(Exception):  # noqa: N818 (asked for, not a mistake)
@@ -61,6 +65,7 @@ class EngineThread(threading.Thread):
         self._resume = resume
         self._sinks: list[Sink] = list(sinks)
         self._on_run_dir = on_run_dir
+        self._early: list[ControlMessage] = []
 
     def run(self) -> None:
         """Train to the end; an error is kept in ``error`` for whoever waits."""
@@ -69,10 +74,10 @@ class EngineThread(threading.Thread):
         except BaseException as error:
             self.error = error
         finally:
-            for sink in self._sinks:
-                sink.close()
-            if self.run_dir is not None:
-                self.run_dir.release()
+            for close in (*(sink.close for sink in self._sinks), self._release):
+                # What cannot be closed, on a full disk say, must not keep the others open.
+                with contextlib.suppress(Exception):
+                    close()
 
     def result(self) -> RunFinished:
         """Wait for the end and return the last event.
@@ -87,25 +92,46 @@ class EngineThread(threading.Thread):
             raise RuntimeError("the run ended without run_finished")
         return self.finished
 
+    def _release(self) -> None:
+        if self.run_dir is not None:
+            self.run_dir.release()
+
     def _train(self) -> None:
         # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
-        from engine.checkpoint import resumable
         from engine.data import load
-        from engine.loop import Trainer
 
         if self._resume is not None:
             self._resume.acquire()
             self.run_dir = self._resume
         dataset = self._load(load(self.config.data, self.config.train.seed))
-        resumed = resumable(self._resume) if self._resume is not None else None
-        trainer = Trainer(self.config, dataset, self.control, resume=resumed)
+        trainer = self._trainer(dataset)
         if self._resume is None and self._runs is not None:
             self.run_dir = run_dirs.create(self._runs, self.config)
         first_seq = 0
         if self.run_dir is not None:
             trainer.run_dir = self.run_dir
-            first_seq = self._add_file_sinks(self.run_dir)
+            try:
+                first_seq = self._add_file_sinks(self.run_dir)
+            except OSError as error:
+                raise WorldError(f"{self.run_dir.name}: cannot be written: {error.strerror}") from error
+        for message in self._early:
+            self.control.send(message)
         self._deliver(trainer.events(), first_seq)
+
+    def _trainer(self, dataset: "Dataset") -> "Trainer":
+        import torch
+
+        from engine.checkpoint import resumable
+        from engine.loop import Trainer
+
+        resumed = resumable(self._resume) if self._resume is not None else None
+        try:
+            return Trainer(self.config, dataset, self.control, resume=resumed)
+        except torch.OutOfMemoryError as error:
+            raise WorldError(
+                "the network and the data do not fit into the device's memory; use --set data.residence=stream, "
+                f"or another --device ({one_line(str(error), 200)})"
+            ) from error
 
     def _load(self, loading: "Generator[Progress, None, Dataset]") -> "Dataset":
         """Make the data ready, telling the sinks how far it is."""
@@ -117,8 +143,11 @@ class EngineThread(threading.Thread):
                 return dataset
 
     def _before_start(self, event: Event) -> None:
-        if isinstance(self.control.receive(), StopNow):
+        message = self.control.receive()
+        if isinstance(message, StopNow):
             raise StoppedBeforeStart
+        if message is not None:
+            self._early.append(message)
         for sink in self._sinks:
             sink.emit(replace(event, time=time.time()))
 

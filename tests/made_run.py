@@ -53,6 +53,7 @@ class MadeRun:
             train_images=STEPS * IMAGES,
             val_images=IMAGES if self.val else 0,
             test_images=IMAGES * 2,
+            epochs=self.epochs,
             steps_per_epoch=STEPS,
             resumed_at=resumed_at,
         )

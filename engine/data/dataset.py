@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,13 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send a memory map to a worker process as its place, not its content, where processes are not forked."""
+        x = self.x
+        if isinstance(x, np.memmap) and x.base is not None and not isinstance(x.base, np.memmap) and x.filename:
+            return _mapped_again, (x.filename, x.dtype, x.offset, x.shape, self.y, self.rows)
+        return Samples, (x, self.y, self.rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,6 +57,17 @@ class Samples:
         count = max(1, CHUNK_BYTES * len(self) // max(1, self.nbytes))
         for start in range(0, len(self), count):
             yield self.take(np.arange(start, min(start + count, len(self))))
+
+
+def _mapped_again(
+    file: Path,
+    dtype: np.dtype[Any],
+    offset: int,
+    shape: tuple[int, ...],
+    y: NDArray[np.int64],
+    rows: NDArray[np.int64] | None,
+) -> Samples:
+    return Samples(np.memmap(file, dtype, mode="r", offset=offset, shape=shape), y, rows)
 
 
 @dataclass(frozen=True, eq=False)

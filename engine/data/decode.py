@@ -21,6 +21,8 @@ MAX_FILE_BYTES = 256 << 20
 SMALL_FILE_BYTES = 8 << 10
 SHOWN = 5
 
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM", "TIFF")
+"""What is opened, whatever a file calls itself: other readers of Pillow, such as EPS, run programs."""
 R = TypeVar("R")
 
 
@@ -66,7 +68,7 @@ def decode(path: Path, size: int) -> NDArray[np.uint8] | Damage:
     if isinstance(raw, Damage):
         return raw
     try:
-        with Image.open(BytesIO(raw)) as image:
+        with Image.open(BytesIO(raw), formats=FORMATS) as image:
             rgb = _rgb(image)
             if rgb.size != (size, size):
                 rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)

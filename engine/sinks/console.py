@@ -105,7 +105,6 @@ class ConsoleSink:
             case Progress() if not self._live and not self._summary.epoch:
                 self._say_progress(event)
             case ModelBuilt():
-                self._printed = len(self._summary.rows)
                 name = self._summary.config.name if self._summary.config else ""
                 self._print(Text.assemble(("resnet-tui", "bold"), " · ", (name, "bold cyan")))
                 self._print_facts(report.opening(self._summary, self._path))

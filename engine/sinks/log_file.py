@@ -7,6 +7,7 @@ from pathlib import Path
 from engine import words
 from engine.epochs import EpochRow
 from engine.events import CheckpointSaved, ControlApplied, Evaluated, Event, ModelBuilt, RunFinished, Warned
+from engine.files import naming
 from engine.sinks import report
 from engine.summary import RunSummary
 from engine.text import one_line
@@ -26,6 +27,7 @@ class LogFileSink:
             OSError: it cannot be written.
         """
         self._summary = deepcopy(history) if history else RunSummary()
+        self._path = path
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def emit(self, event: Event) -> None:
@@ -40,7 +42,8 @@ class LogFileSink:
         lines = self._said(event)
         if len(self._summary.rows) > finished:
             lines.append(_epoch(self._summary.rows[-1], self._summary.epochs))
-        self._file.writelines(f"{stamp} {one_line(line)}\n" for line in lines)
+        with naming(self._path):
+            self._file.writelines(f"{stamp} {one_line(line)}\n" for line in lines)
 
     def close(self) -> None:
         """Close the file."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.epochs import EpochRow
 from engine.events import Event, RunStarted
-from engine.files import write_text
+from engine.files import naming, write_text
 from engine.summary import RunSummary
 
 COLUMNS = tuple(column.name for column in fields(EpochRow))
@@ -42,7 +42,7 @@ class MetricsSink:
             # What a resumed run trains again is no longer among the rows.
             write_text(self._path, _lines([COLUMNS]) + _lines(astuple(row) for row in rows))
         elif len(rows) > self._written:
-            with self._path.open("ab") as file:
+            with naming(self._path), self._path.open("ab") as file:
                 file.write(_lines(astuple(row) for row in rows[self._written :]).encode())
         self._written = len(rows)
 

@@ -44,7 +44,7 @@ def evaluate(
     found = run_dir.find(runs_dir, run)
     flags: dict[str, tuple[str, Any]] = {}
     if data_dir is not None:
-        flags["data.dir"] = ("--data-dir", data_dir.expanduser().absolute())
+        flags["data.dir"] = ("--data-dir", data_dir)
     if device is not None:
         flags["train.device"] = ("--device", device)
     config = build_config(read_toml(found.config_file), flags, str(found.config_file))

@@ -93,15 +93,7 @@ def _new_config(preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunCon
     if "name" not in flags and any(key == "data.dataset" or key.startswith("model.") for key in flags):
         network = "plain" if config.model.shortcut == "none" else config.model.arch
         config = config.model_copy(update={"name": f"{network}{config.model.depth}-{config.data.dataset}"})
-    return _with_absolute_dir(config)
-
-
-def _with_absolute_dir(config: RunConfig) -> RunConfig:
-    """Make the data folder absolute, so that the run's own configuration holds wherever it is read."""
-    if config.data.dir is None:
-        return config
-    absolute = config.data.dir.expanduser().absolute()
-    return config.model_copy(update={"data": config.data.model_copy(update={"dir": absolute})})
+    return config
 
 
 def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunDir:
@@ -124,7 +116,7 @@ def _resumed_config(run: RunDir, flags: dict[str, tuple[str, Any]]) -> RunConfig
     from engine.errors import UserError
     from engine.summary import read_summary
 
-    config = _with_absolute_dir(build_config(read_toml(run.config_file), flags, str(run.config_file)))
+    config = build_config(read_toml(run.config_file), flags, str(run.config_file))
     done = read_summary(run.events)
     if "train.epochs" in flags and config.train.epochs < len(done.rows):
         raise UserError(

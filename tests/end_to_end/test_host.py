@@ -171,3 +171,28 @@ def test_the_log_is_one_json_object_a_line(tmp_path: Path) -> None:
     run = run_dir.find(host.runs, "last")
     kinds = [json.loads(line)["kind"] for line in run.events.read_bytes().splitlines()]
     assert (kinds[0], kinds[-1]) == ("run_started", "run_finished")
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
+    """As under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        host = Host(tiny(**LONG), tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    host.wait_for_step(2)
+    host.process.send_signal(signal.SIGHUP)
+    seen = max(e.step for e in of(host.recorder.events, ev.Step))
+    host.wait_for_step(seen + 20)
+    host.process.send_signal(signal.SIGTERM)
+    assert host.exit_status() == 128 + signal.SIGTERM
+
+
+def test_an_unreadable_control_file_does_not_end_the_run(tmp_path: Path) -> None:
+    host = Host(tiny(**LONG), tmp_path)
+    run = host.wait_for_step(2)
+    run.control.mkdir()
+    seen = max(e.step for e in of(host.recorder.events, ev.Step))
+    host.wait_for_step(seen + 20)
+    host.process.send_signal(signal.SIGTERM)
+    assert host.exit_status() == 128 + signal.SIGTERM

@@ -13,6 +13,7 @@ from engine.checkpoint import TrainState, load_checkpoint, resumable, save_check
 from engine.config import RunConfig
 from engine.errors import UserError, WorldError
 from engine.run_dir import RunDir
+from engine.schedule import RateState
 
 STATE = TrainState(
     config=RunConfig(),
@@ -21,11 +22,11 @@ STATE = TrainState(
     step_in_epoch=3,
     step=13,
     epochs=10,
-    lr_scale=0.5,
-    clock=(100, 0, 0.0),
+    steps_per_epoch=10,
+    rate=RateState(total_steps=100, scale=0.5),
     best=None,
     epochs_since_best=1,
-    scaler={},
+    scaler={"scale": 1024.0, "growth_interval": 2000},
 )
 TENSORS = {
     "model.weight": torch.arange(12, dtype=torch.float32).reshape(3, 4),
@@ -44,6 +45,7 @@ def file(tmp_path: Path) -> Path:
 def test_what_is_saved_comes_back(file: Path) -> None:
     tensors, state = load_checkpoint(file)
     assert state == STATE
+    assert isinstance(state.scaler["growth_interval"], int), "the loss scaler takes no float for it"
     assert tensors.keys() == TENSORS.keys()
     assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
     assert [path.name for path in file.parent.iterdir()] == ["last.safetensors"], "nothing is left beside it"
@@ -102,13 +104,13 @@ def run(tmp_path: Path) -> RunDir:
     return run_dir.create(tmp_path / "runs", RunConfig())
 
 
-def test_a_damaged_last_falls_back_to_best_and_says_so(run: RunDir, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_last_falls_back_to_best_and_says_so(run: RunDir) -> None:
     save_checkpoint(run.best, TENSORS, STATE)
     run.last.write_bytes(b"cut")
-    _, state = resumable(run)
+    _, state, (note,) = resumable(run)
     assert state == STATE
-    assert "last.safetensors: damaged" in caplog.text
-    assert "best.safetensors" in caplog.text
+    assert "last.safetensors: damaged" in note
+    assert "going on from best.safetensors" in note
 
 
 def test_a_run_without_a_checkpoint_cannot_be_resumed(run: RunDir) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from engine import presets
+from engine import presets, run_dir
 from engine.config import RunConfig
 from engine.config_file import build_config, parse_assignment, read_toml, to_toml
-from engine.errors import ConfigError
+from engine.errors import ConfigError, UserError
 
 
 def refusal(preset: dict[str, Any], **flags: tuple[str, Any]) -> list[str]:
@@ -62,6 +62,8 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
                                               "shorten it with --set schedule.warmup_epochs=…")),
         ({"data": {"dataset": "imagefolder"}}, ("data.dir is missing: imagefolder needs the folder that holds train/ "
                                                "and test/ (or val/); give it with --data-dir")),
+        ({"optim": {"lr": True}}, "optim.lr = True: allowed: a value of another kind than true or false"),
+        ({"data": {"dir": ""}}, "data.dir = '': allowed: the path of a folder; write . for this one"),
         ({"model": 3}, "model = 3: allowed: a valid dictionary or instance of ModelConfig"),
     ],
 )  # fmt: skip
@@ -150,3 +152,22 @@ def test_the_papers_recipe_is_64000_iterations() -> None:
 
 def test_equal_configurations_are_equal_values() -> None:
     assert RunConfig() == RunConfig.model_validate_json(RunConfig().model_dump_json())
+
+
+def test_names_longer_than_a_file_system_takes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such preset"):
+        presets.load("x" * 400 + ".toml")
+    with pytest.raises(UserError, match="is no run"):
+        run_dir.find(tmp_path, "x" * 400)
+
+
+def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "long.toml"
+    file.write_text("a = " + "9" * 5000)
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        read_toml(file)
+
+
+def test_a_relative_data_folder_becomes_absolute() -> None:
+    config = build_config({"data": {"dataset": "imagefolder", "dir": "pictures"}}, {}, "my.toml")
+    assert config.data.dir == Path.cwd() / "pictures"

@@ -15,6 +15,7 @@ from PIL import Image
 
 from engine.config import DataConfig
 from engine.data import Dataset, check, load
+from engine.data.decode import Damage, decode
 from engine.errors import UserError, WorldError
 
 
@@ -294,3 +295,13 @@ def test_large_files_are_decoded_by_threads_in_order(tmp_path: Path) -> None:
         assert path.stat().st_size > 8 << 10
     data = read(folder, image_size=64)
     np.testing.assert_array_equal(data.train.x[3:15], np.stack(noisy).transpose(0, 3, 1, 2))
+
+
+def test_a_picture_in_a_format_that_runs_programs_is_refused(tmp_path: Path) -> None:
+    """An EPS file would be handed to Ghostscript, whatever it calls itself."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    file = tmp_path / "evil.png"
+    file.write_bytes(eps)
+    damage = decode(file, 8)
+    assert isinstance(damage, Damage)
+    assert damage.reason == "not an image"

@@ -1,6 +1,7 @@
 """Batches: which samples they hold, how they are augmented, and that they can be reached again exactly."""
 
 import contextlib
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,15 @@ def test_a_batch_larger_than_the_training_set_is_refused() -> None:
         train_batches(numbered(40), run_config(41), CPU)
     with training(numbered(40), 40) as batches:
         assert batches.steps_per_epoch == 1
+
+
+def test_a_memory_map_is_sent_to_a_worker_as_its_place(tmp_path: Path) -> None:
+    """Where processes are not forked, a set too large for memory must not be copied into each of them."""
+    np.save(tmp_path / "x.npy", np.arange(3 * 64 * 64 * 100, dtype=np.uint8).reshape(100, 3, 64, 64))
+    mapped = Samples(np.load(tmp_path / "x.npy", mmap_mode="r"), np.zeros(100, np.int64)).select(np.arange(5, 50))
+    sent = pickle.dumps(mapped)
+    assert len(sent) < 5000
+    arrived = pickle.loads(sent)
+    assert np.array_equal(arrived.take(np.arange(45)), mapped.take(np.arange(45)))
+    held = Samples(np.ones((4, 3, 2, 2), np.uint8), np.zeros(4, np.int64))
+    assert np.array_equal(pickle.loads(pickle.dumps(held)).x, held.x)

@@ -44,3 +44,7 @@ def test_python_examples_are_valid() -> None:
         imports = "\n".join(line for line in block.splitlines() if line.startswith(("from", "import")))
         exec(imports, {})  # every name that an example imports is there
         compile(block, "README.md", "exec")
+
+
+def test_every_output_was_filled_in() -> None:
+    assert re.findall(r"\b[A-Z]+_(?:OUTPUT|INPUT)\b|BAD_INPUT", README) == []

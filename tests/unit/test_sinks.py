@@ -15,7 +15,7 @@ import pytest
 from made_run import EVALUATION, STEPS, MadeRun
 from rich.console import Console
 
-from engine.events import ControlApplied, Event, Progress, Warned, decode, encode
+from engine.events import ControlApplied, Event, Progress, Warned, decode
 from engine.sinks import Sink
 from engine.sinks.console import ConsoleSink
 from engine.sinks.json_lines import JsonLinesSink
@@ -403,14 +403,6 @@ def test_json_lines_are_the_events() -> None:
     events = list(MadeRun(2).whole([0.5, 0.6]))
     feed(JsonLinesSink(stream), events)
     assert [decode(line) for line in stream.getvalue().splitlines()] == events
-
-
-def test_each_json_line_is_there_at_once() -> None:
-    reader, writer = os.pipe()
-    with os.fdopen(writer, "wb") as stream, os.fdopen(reader, "rb") as other_end:
-        event = Warned(message="now")
-        JsonLinesSink(stream).emit(event)
-        assert other_end.readline() == encode(event)
 
 
 def test_a_closed_pipe_ends_the_lines_and_not_the_run() -> None:
