@@ -67,7 +67,7 @@ class ModelConfig(Part):
 
     arch: Arch = "resnet"
     """resnet: the CIFAR network of He et al. 2015, section 4.2."""
-    depth: PositiveInt = 20
+    depth: Annotated[int, Field(ge=1, le=10_000)] = 20
     """Number of weighted layers, 6n+2."""
     shortcut: Shortcut = "A"
     """A: identity, zero-padded where the shape changes; B: 1x1 projection there; C: projection everywhere;

@@ -20,6 +20,19 @@ from engine.text import one_line
 
 Tree = dict[str, Any]
 MAX_FILE_BYTES = 1 << 20
+_PLAIN_WORDS = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "model_type": "a table of settings",
+    "string_pattern_mismatch": "up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit",
+}
+"""What pydantic would say in its own words, by its error's type."""
 
 
 def read_toml(path: Path) -> Tree:
@@ -124,6 +137,8 @@ def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> st
     where = one_line(source or file)
     value = details["input"]
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "allowed:")
+    if details["type"] in _PLAIN_WORDS:
+        message = f"allowed: {_PLAIN_WORDS[details['type']]}"
     if details["type"] == "extra_forbidden":
         allowed = _keys_of(parts[:-1])
         hint = nearest(parts[-1], allowed)

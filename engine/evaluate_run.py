@@ -38,7 +38,10 @@ def evaluate_run(
     """
     path = run.best if which == "best" else run.last
     if not path.exists():
-        raise UserError(f"run {run.name} has no {which} checkpoint yet; it is saved at the end of an epoch")
+        other = "last" if which == "best" else "best"
+        exists = (run.last if which == "best" else run.best).exists()
+        hint = f"use --checkpoint {other}" if exists else "the first is saved at the end of an epoch"
+        raise UserError(f"run {run.name} has no {which} checkpoint yet; {hint}")
     tensors, state = load_checkpoint(path)
     dataset = yield from load(config.data, config.train.seed)
     samples = dataset.val if split == "val" else dataset.test

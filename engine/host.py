@@ -76,6 +76,7 @@ def run_in_foreground(
     try:
         finished = thread.result()
     except StoppedBeforeStart:
+        print("stopped before the run began; nothing was written", file=sys.stderr)
         return 128 + received[0] if received else EXIT_OK
     if received and finished.outcome == "stopped":
         return 128 + received[0]

@@ -133,7 +133,7 @@ class Trainer:
             for note in self._notes:
                 yield Warned(message=note)
             yield from self._epochs()
-            outcome, reason = self._ending or ("completed", f"all {self.epochs} epochs trained")
+            outcome, reason = self._ending or ("completed", f"{self.epoch - 1} of {self.epochs} epochs trained")
         except Diverged as error:
             outcome, reason = "diverged", str(error)
         except torch.OutOfMemoryError as error:

@@ -34,7 +34,7 @@ def locate(wanted: str) -> Path:
             return path
     known = names()
     raise ConfigError(
-        f"--preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, known)} "
+        f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, known)} "
         f"(presets: {', '.join(known)}; or the path of a .toml file)"
     )
 

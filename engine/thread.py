@@ -99,7 +99,10 @@ class EngineThread(threading.Thread):
     def _train(self) -> None:
         # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
         from engine.data import load
+        from engine.devices import resolve, resolve_precision
 
+        # Before the data is made ready, which can take minutes.
+        resolve_precision(self.config.train.precision, resolve(self.config.train.device))
         if self._resume is not None:
             self._resume.acquire()
             self.run_dir = self._resume

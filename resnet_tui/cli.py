@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from engine.errors import UserError
+from engine.text import one_line
 from resnet_tui.commands import data, doctor, evaluate, presets, runs, train
 
 app = typer.Typer(
@@ -46,15 +48,15 @@ def main() -> NoReturn:
     """Run the command line; a ``UserError`` becomes its message and its exit status."""
     try:
         app()
-    except Exception as error:
-        from engine.errors import UserError
-
-        if not isinstance(error, UserError):
-            raise
+    except UserError as error:
         sys.stdout.flush()
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except OSError as error:
+        where = f"{one_line(str(error.filename))}: " if error.filename else "output: "
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        os._exit(1)  # a stream that cannot be flushed would complain once more
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         # Nothing runs here that would have to be saved: a run's host has handlers of its own.

@@ -42,6 +42,8 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
 def closing(summary: RunSummary, path: Path | None) -> Facts:
     """Return how the run ended, what it reached, and where everything lies."""
     facts: Facts = [(summary.state, one_line(summary.reason))]
+    if summary.config is not None and summary.target_missed:
+        facts.append(("target", f"missed: {words.percent(summary.config.train.target_accuracy)} was not reached"))
     if summary.rows:
         facts += _accuracies(summary, summary.rows[-1])
     if summary.params:
@@ -50,7 +52,7 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         facts.append(("time", _time(summary)))
     if path is not None:
         facts.append(("run", one_line(str(path))))
-        if summary.outcome != "completed" and summary.checkpoint_step is not None:
+        if summary.outcome in {"stopped", "failed"} and summary.checkpoint_step is not None:
             facts.append(("resume", resume_command(path)))
     return facts
 

@@ -139,8 +139,11 @@ def _confusion_table(scores: Evaluated, classes: tuple[str, ...]) -> Table:
 
     table = Table(title="confusion (rows: true class, columns: predicted)", title_justify="left", box=None)
     table.add_column("")
-    for name in classes:
-        table.add_column(Text(name[:5]), justify="right", no_wrap=True)
+    short = [name[:5] for name in classes]
+    if len(set(short)) < len(short):
+        short = [str(index + 1) for index in range(len(classes))]  # in the order of the rows
+    for name in short:
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for index, (name, row) in enumerate(zip(classes, scores.confusion, strict=True)):
         cells = [Text(str(count), "bold green" if i == index else "") for i, count in enumerate(row)]
         table.add_row(Text(name), *cells)

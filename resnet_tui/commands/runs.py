@@ -70,8 +70,11 @@ def runs(
 ) -> None:
     """List the runs, the newest last."""
     from engine import run_dir
+    from engine.errors import UserError
     from engine.text import one_line
 
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UserError(f"--runs-dir {one_line(str(runs_dir))!r}: not a folder; give the folder that holds the runs")
     entries = [_entry(run) for run in run_dir.iterate(runs_dir)]
     if json:
         print(json_module.dumps([asdict(entry) for entry in entries], indent=2))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.sinks import Sink
 
 DEFAULT_PRESET = "quickstart"
-_RESUME_KEYS = {"train.epochs", "train.device", "data.dir"}
+_RESUME_KEYS = {"train.epochs", "train.device", "train.target_accuracy", "data.dir"}
 RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="RESNET_TUI_RUNS", help="Folder that holds the runs.")]
 
 
@@ -52,6 +52,10 @@ def train(
     """Train a network and record everything it does.
 
     Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
+    Beside --resume stand only --epochs, --device, --data-dir and --target-accuracy.
+
+    Exit status: 0 success; 1 failure; 2 wrong usage or configuration; 3 diverged; 4 target missed;
+    128+n ended by signal n, with a checkpoint saved.
     """
     from engine import data
     from engine.config_file import parse_assignment
@@ -106,7 +110,7 @@ def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: dict[
     if refused:
         raise UserError(
             f"--resume goes on with the run's own configuration, so {', '.join(refused)} cannot be given; "
-            "allowed beside it: --epochs, --device, --data-dir. Leave --resume out to start a new run"
+            "allowed beside it: --epochs, --device, --data-dir, --target-accuracy; without --resume a new run starts"
         )
     return run_dir.find(runs_dir, resume)
 
@@ -121,6 +125,12 @@ def _resumed_config(run: RunDir, flags: dict[str, tuple[str, Any]]) -> RunConfig
     if "train.epochs" in flags and config.train.epochs < len(done.rows):
         raise UserError(
             f"--epochs {config.train.epochs}: the run has {len(done.rows)} finished epochs already; give more"
+        )
+    target, best = config.train.target_accuracy, done.best()
+    if target and best is not None and (best.accuracy(done.choosing_split) or 0.0) >= target:
+        raise UserError(
+            f"run {run.name} has reached its target accuracy of {target:g}; train it further with a higher "
+            "--target-accuracy, or with 0 for none"
         )
     if done.outcome == "completed" and config.train.epochs <= len(done.rows):
         raise UserError(

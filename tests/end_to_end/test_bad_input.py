@@ -21,13 +21,13 @@ def refused(folder: Path, *arguments: str, status: int = 2) -> str:
 
 # Each line of words must stand in the message: the field, the value, and what is allowed or to be done.
 ARGUMENTS: list[tuple[list[str], list[str]]] = [
-    (["--preset", "resnet21-cifar10"], ["--preset 'resnet21-cifar10'", "did you mean 'resnet20-cifar10'"]),
+    (["--preset", "resnet21-cifar10"], ["preset 'resnet21-cifar10'", "did you mean 'resnet20-cifar10'"]),
     (["--arch", "resnext"], ["--arch", "'resnext'", "allowed: resnet"]),
     (["--dataset", "cifar"], ["--dataset", "'cifar'", "did you mean 'cifar10'"]),
     (["--device", "gpu"], ["--device", "'gpu'", "allowed: auto, cpu"]),
     (["--set", "model.depht=20"], ["model.depht", "did you mean 'depth'"]),
     (["--set", "optim.lr"], ["--set 'optim.lr'", "section.key=value"]),
-    (["--epochs", "many"], ["--epochs", "'many'", "valid integer"]),
+    (["--epochs", "many"], ["--epochs", "'many'", "whole number"]),
     (["--epochs", "0"], ["--epochs", "greater than or equal to 1"]),
     (["--lr", "nan"], ["--lr", "finite number"]),
     (["--lr", "-1"], ["--lr", "greater than 0"]),
@@ -39,6 +39,7 @@ ARGUMENTS: list[tuple[list[str], list[str]]] = [
     (["--dataset", "imagefolder", "--data-dir", "nowhere"], ["nowhere"]),
     (["--dataset", "iris"], ["model.arch", "4 features", "--dataset digits"]),
     (["--set", "data.val_size=1437"], ["val_size"]),
+    (["--depth", "99999999998"], ["--depth", "less than or equal to 10000"]),
     (["--resume", "last"], ["there is no run", "resnet-tui train"]),
     (["--resume", "nothing"], ["'nothing' is no run"]),
     (["--resume", "last", "--lr", "0.1"], ["--lr cannot be given"]),

@@ -30,7 +30,7 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
         model__depth=("--depth", "x"),
     )
     assert lines == [
-        "--depth: model.depth = 'x': allowed: a valid integer, unable to parse string as an integer",
+        "--depth: model.depth = 'x': allowed: a whole number",
         "my.toml: model.shortcut = 'b': allowed: A, B, C, none; did you mean 'B'?",
         "my.toml: optim.lr = -1: allowed: greater than 0",
         "--epochs: train.epochs = 0: allowed: greater than or equal to 1",
@@ -64,7 +64,7 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
                                                "and test/ (or val/); give it with --data-dir")),
         ({"optim": {"lr": True}}, "optim.lr = True: allowed: a value of another kind than true or false"),
         ({"data": {"dir": ""}}, "data.dir = '': allowed: the path of a folder; write . for this one"),
-        ({"model": 3}, "model = 3: allowed: a valid dictionary or instance of ModelConfig"),
+        ({"model": 3}, "model = 3: allowed: a table of settings"),
     ],
 )  # fmt: skip
 def test_one_problem(preset: dict[str, Any], expected: str) -> None:
