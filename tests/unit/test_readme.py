@@ -11,7 +11,7 @@ from resnet_tui.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"^(?:\$ )?resnet-tui (.+?)\s*(?:#.*)?$", README, re.MULTILINE)))
+COMMANDS = sorted(set(re.findall(r"^(?:\$ )?resnet-tui ([a-z].+?)\s*(?:#.*)?$", README, re.MULTILINE)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
