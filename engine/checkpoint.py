@@ -160,3 +160,24 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> Non
             tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         state.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def check_same_run(config: RunConfig, state: TrainState, classes: tuple[str, ...], steps_per_epoch: int) -> None:
+    """Refuse to go on with other data or another network than the checkpoint's.
+
+    Raises:
+        UserError: what differs.
+    """
+    if classes != state.classes:
+        raise UserError(
+            f"the data has other classes ({len(classes)}) than the run was trained on ({len(state.classes)}); "
+            "give the folder it was trained on with --data-dir"
+        )
+    if steps_per_epoch != state.steps_per_epoch:
+        raise UserError(
+            f"the data gives {steps_per_epoch} steps an epoch and the run was trained with {state.steps_per_epoch}: "
+            "give the data it was trained on with --data-dir, or start a new run without --resume"
+        )
+    for part in ("model", "optim", "schedule"):
+        if getattr(config, part) != getattr(state.config, part):
+            raise UserError(f"[{part}] of the run's config.toml was changed since its checkpoint; change it back")

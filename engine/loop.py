@@ -11,8 +11,9 @@ from collections.abc import Generator
 
 import torch
 
+from engine import advice
 from engine import control as messages
-from engine.checkpoint import Best, Tensors, TrainState, save_checkpoint
+from engine.checkpoint import Best, Tensors, TrainState, check_same_run, save_checkpoint
 from engine.config import RunConfig
 from engine.control import Control, ControlMessage
 from engine.data import Dataset, Samples, load
@@ -41,10 +42,6 @@ from engine.telemetry import Telemetry
 
 Events = Generator[Event, None, None]
 _PROGRESS_SECONDS = 0.25
-_REMEDY = (
-    "The last checkpoint is from before it. Start again with a lower --lr, a warm-up (--set "
-    "schedule.warmup_epochs=1) or a bounded gradient (--set optim.clip_norm=1)"
-)
 _log = logging.getLogger(__name__)
 
 
@@ -137,14 +134,11 @@ class Trainer:
         except Diverged as error:
             outcome, reason = "diverged", str(error)
         except torch.OutOfMemoryError as error:
-            outcome, reason = "failed", _out_of_memory(self.config, error)
+            outcome, reason = "failed", advice.out_of_memory(self.config, error)
         except UserError as error:
             outcome, reason = "failed", str(error)
         except OSError as error:
-            outcome, reason = (
-                "failed",
-                f"{error.filename or 'a file'}: {error.strerror or error}; make room or mend it, then resume",
-            )
+            outcome, reason = "failed", advice.file_failed(error)
         except Exception as error:
             _log.exception("the run failed")
             outcome, reason = "failed", f"{type(error).__name__}: {error}"
@@ -193,7 +187,7 @@ class Trainer:
         if scores is None:
             return
         if not math.isfinite(scores.loss):
-            raise Diverged(f"the {scores.split} loss of epoch {self.epoch} is {scores.loss}. {_REMEDY}")
+            raise Diverged(f"the {scores.split} loss of epoch {self.epoch} is {scores.loss}. {advice.DIVERGED}")
         improved = self._best is None or scores.accuracy > self._best.accuracy
         self._epochs_since_best = 0 if improved else self._epochs_since_best + 1
         finished, self.epoch, self.step_in_epoch = self.epoch, self.epoch + 1, 0
@@ -256,7 +250,9 @@ class Trainer:
 
     def _diverged(self, what: str, value: float, where: str) -> Diverged:
         rate = self.learner.optimiser.param_groups[0]["lr"]
-        return Diverged(f"the {what} became {value} {where} (epoch {self.epoch}, learning rate {rate:g}). {_REMEDY}")
+        return Diverged(
+            f"the {what} became {value} {where} (epoch {self.epoch}, learning rate {rate:g}). {advice.DIVERGED}"
+        )
 
     # Messages --------------------------------------------------------------------------------------------------
 
@@ -350,7 +346,7 @@ class Trainer:
             yield from self._read_telemetry(None)
         path = self.run_dir.last if which == "last" else self.run_dir.best
         if not self.learner.is_finite():
-            raise Diverged(f"the weights became infinite or undefined by step {self.step}. {_REMEDY}")
+            raise Diverged(f"the weights became infinite or undefined by step {self.step}. {advice.DIVERGED}")
         save_checkpoint(path, self.learner.tensors(), self._state())
         self._telemetry.restart()  # writing is not training time
         if which == "last":
@@ -379,7 +375,7 @@ class Trainer:
         )
 
     def _restore(self, tensors: Tensors, state: TrainState) -> None:
-        _check_same_run(self.config, state, self.dataset.classes, self.steps_per_epoch)
+        check_same_run(self.config, state, self.dataset.classes, self.steps_per_epoch)
         self.learner.restore(tensors)
         if state.scaler:
             self.learner.scaler.load_state_dict(state.scaler)
@@ -389,32 +385,3 @@ class Trainer:
         self.resumed_at = self._last_saved = state.step
         if self.config.train.epochs != state.config.train.epochs:  # a person gave another number
             self.extend(max(self.config.train.epochs, self.epoch - 1, 1) - self.epochs)
-
-
-def _out_of_memory(config: RunConfig, error: torch.OutOfMemoryError) -> str:
-    half = max(2, config.train.batch_size // 2)
-    return (
-        f"out of device memory with train.batch_size = {config.train.batch_size}: halve it with "
-        f"--batch-size {half}, or split each batch with --set optim.accumulate=2 ({str(error).splitlines()[0]})"
-    )
-
-
-def _check_same_run(config: RunConfig, state: TrainState, classes: tuple[str, ...], steps_per_epoch: int) -> None:
-    """Refuse to go on with other data or another network than the checkpoint's.
-
-    Raises:
-        UserError: what differs.
-    """
-    if classes != state.classes:
-        raise UserError(
-            f"the data has other classes ({len(classes)}) than the run was trained on ({len(state.classes)}); "
-            "give the folder it was trained on with --data-dir"
-        )
-    if steps_per_epoch != state.steps_per_epoch:
-        raise UserError(
-            f"the data gives {steps_per_epoch} steps an epoch and the run was trained with {state.steps_per_epoch}: "
-            "give the data it was trained on with --data-dir, or start a new run without --resume"
-        )
-    for part in ("model", "optim", "schedule"):
-        if getattr(config, part) != getattr(state.config, part):
-            raise UserError(f"[{part}] of the run's config.toml was changed since its checkpoint; change it back")
