@@ -5,8 +5,8 @@ import torch
 from engine.config import RunConfig
 
 DIVERGED = (
-    "The last checkpoint is from before it. Start again with a lower --lr, a warm-up (--set "
-    "schedule.warmup_epochs=1) or a bounded gradient (--set optim.clip_norm=1)"
+    "Start again with a lower --lr, a warm-up (--set schedule.warmup_epochs=1) or a bounded gradient "
+    "(--set optim.clip_norm=1)"
 )
 
 

@@ -13,7 +13,7 @@ from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
 
 import engine
 from engine import events as ev
-from engine import run_dir
+from engine import loop, run_dir
 from engine.config import RunConfig
 from engine.control import (
     CheckpointNow,
@@ -410,3 +410,11 @@ def test_a_sink_that_cannot_be_closed_does_not_keep_the_run_locked(tmp_path: Pat
     thread.start()
     assert thread.result().outcome == "completed"
     assert not run_dir.find(tmp_path, "last").is_alive()
+
+
+def test_the_generator_alone_is_a_whole_run() -> None:
+    """``engine.loop.train`` without thread, sinks or disk."""
+    events = list(loop.train(tiny()))
+    assert LEGAL_ORDER.fullmatch(letters(events))
+    assert outcome(events).steps == 10
+    assert of(events, ev.CheckpointSaved) == []
