@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.config import RunConfig
+from engine.config import ARCHITECTURES, RunConfig
 from engine.errors import ConfigError
 from engine.text import one_line
 
@@ -91,6 +91,7 @@ def build_config(preset: Tree, flags: Mapping[str, tuple[str, Any]], file: str =
         ConfigError: with one line a problem: where it comes from, key, value, what is allowed.
     """
     tree: Tree = {k: dict(v) if isinstance(v, dict) else v for k, v in preset.items()}
+    _forget_options_of_another_arch(tree, flags)
     sources: dict[str, str] = {}
     problems: list[str] = []
     for key, (flag, value) in flags.items():
@@ -125,9 +126,19 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {best!r}?" if best is not None and likeness(best)[0] >= 0.5 else ""
 
 
+def _forget_options_of_another_arch(tree: Tree, flags: Mapping[str, tuple[str, Any]]) -> None:
+    """Let a flag that picks another architecture than the preset's begin with that architecture's own defaults."""
+    model = tree.get("model", {})
+    if "model.arch" in flags and isinstance(model, dict):
+        _, arch = flags["model.arch"]
+        if arch in ARCHITECTURES and arch != model.get("arch", "resnet"):
+            tree["model"] = {}
+
+
 def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> str:
     """Word one validation error: source, key, value, what is allowed."""
     parts = [str(part) for part in details["loc"]]
+    arch = parts.pop(1) if parts[:1] == ["model"] and len(parts) > 1 else ""  # which class of the union it was
     key = ".".join(parts)
     source = next((sources[k] for k in (key, ".".join(parts[:2])) if k in sources), None)
     if source is None and (not parts or len(parts) == 1):
@@ -136,34 +147,42 @@ def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> st
         source = ", ".join(dict.fromkeys(touched)) or None
     where = one_line(source or file)
     value = details["input"]
+    if details["type"] == "union_tag_invalid":
+        return _unknown_arch(value, sources, file)
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "allowed:")
     if details["type"] in _PLAIN_WORDS:
         message = f"allowed: {_PLAIN_WORDS[details['type']]}"
     if details["type"] == "extra_forbidden":
-        allowed = _keys_of(parts[:-1])
-        hint = nearest(parts[-1], allowed)
+        allowed = _keys_of(parts[:-1], arch)
+        hint = (f" of {arch}" if arch else "") + nearest(parts[-1], allowed)
         return f"{where}: {one_line(f'unknown key {key!r}{hint}')} (allowed: {', '.join(allowed)})"
     if details["type"] == "value_error" and len(parts) <= 1:
         return f"{where}: {one_line(f'[{key}] {message}' if key else message)}"
     if details["type"] == "literal_error":
-        choices = _choices_of(parts)
+        choices = _choices_of(parts, arch)
         message = f"allowed: {', '.join(choices)}{nearest(str(value), choices)}"
     return f"{where}: {one_line(f'{key} = {value!r}: {message}')}"
 
 
-def _field(parts: list[str]) -> Any:
+def _unknown_arch(model: Any, sources: Mapping[str, str], file: str) -> str:
+    arch = str(model.get("arch"))
+    message = f"model.arch = {arch!r}: allowed: {', '.join(ARCHITECTURES)}{nearest(arch, ARCHITECTURES)}"
+    return f"{one_line(sources.get('model.arch', file))}: {one_line(message)}"
+
+
+def _field(parts: list[str], arch: str) -> Any:
     annotation: Any = RunConfig
     for part in parts:
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             break
-        annotation = annotation.model_fields[part].annotation
+        annotation = ARCHITECTURES[arch] if part == "model" and arch else annotation.model_fields[part].annotation
     return annotation
 
 
-def _keys_of(parts: list[str]) -> list[str]:
-    model = _field(parts)
+def _keys_of(parts: list[str], arch: str) -> list[str]:
+    model = _field(parts, arch)
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
-def _choices_of(parts: list[str]) -> list[str]:
-    return [str(choice) for choice in get_args(_field(parts))]
+def _choices_of(parts: list[str], arch: str) -> list[str]:
+    return [str(choice) for choice in get_args(_field(parts, arch))]

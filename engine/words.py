@@ -40,5 +40,4 @@ def speed(images_per_second: float) -> str:
 
 def network(config: RunConfig) -> str:
     """Name the network, such as ``ResNet-20, shortcut A``."""
-    model = config.model
-    return f"plain-{model.depth}" if model.shortcut == "none" else f"ResNet-{model.depth}, shortcut {model.shortcut}"
+    return config.model.title

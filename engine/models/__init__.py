@@ -1,12 +1,26 @@
-"""The networks. Every one names its parts the same way: ``stem``, ``stageN.blockM``, ``head``."""
+"""The networks. Every one names its parts the same way: ``stem``, ``stageN.blockM``, ``head``.
+
+Between blocks there may be a ``stageN.transition`` or ``stageN.reduction``; it is a part like a block.
+"""
 
 import torch
 from torch import nn
 
-from engine.config import ModelConfig
+from engine.config import (
+    DenseNetConfig,
+    HighwayConfig,
+    InceptionResNetConfig,
+    ModelConfig,
+    ResidualMlpConfig,
+    ResNetConfig,
+)
 from engine.errors import UserError
+from engine.models.densenet import DenseNet
+from engine.models.highway import HighwayNet
+from engine.models.inception_resnet import InceptionResNet
 from engine.models.initialise import initialise
-from engine.models.resnet import CifarResNet
+from engine.models.mlp import ResidualMlp
+from engine.models.resnet import ResNet
 from engine.seeds import generator
 
 
@@ -15,19 +29,35 @@ def build(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn
 
     Args:
         config: which one.
-        input_shape: (C, H, W) of one image.
+        input_shape: (C, H, W) of one image, or (F,) of one row of features.
         classes: number of logits.
 
     Raises:
-        UserError: the network cannot take such an input.
+        UserError: the network takes images and these are features, or the other way round.
     """
-    if len(input_shape) != 3:
+    features = len(input_shape) == 1
+    if features and not isinstance(config, ResidualMlpConfig):
         raise UserError(
             f"model.arch = {config.arch!r} takes images of channels x height x width, and this dataset has "
-            f"{input_shape[0]} features a sample; choose an image dataset, such as --dataset digits"
+            f"{input_shape[0]} features a sample; choose --arch residual-mlp, or an image dataset, such as --dataset digits"
+        )
+    if not features and isinstance(config, ResidualMlpConfig):
+        raise UserError(
+            f"model.arch = {config.arch!r} takes rows of features, and this dataset has images of "
+            f"{'x'.join(map(str, input_shape))}; choose --dataset iris, or another --arch, such as resnet"
         )
     with torch.device("meta"):
-        return CifarResNet(config.depth, config.shortcut, classes, input_shape[0])
+        match config:
+            case ResNetConfig():
+                return ResNet(config, classes, input_shape[0])
+            case HighwayConfig():
+                return HighwayNet(config, classes, input_shape[0])
+            case DenseNetConfig():
+                return DenseNet(config, classes, input_shape[0])
+            case InceptionResNetConfig():
+                return InceptionResNet(config, classes, input_shape[0])
+            case ResidualMlpConfig():
+                return ResidualMlp(config, classes, input_shape[0])
 
 
 def build_initialised(

@@ -5,12 +5,15 @@ import math
 import torch
 from torch import nn
 
+from engine.models.highway import HighwayNet
+
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Fill every parameter and buffer of ``model``.
 
     Convolutions: Kaiming normal over the fan-out (He et al. 2015, "Delving Deep into Rectifiers"; the ResNet20
-    document's choice). Linear layers: uniform within 1/sqrt(fan-in), PyTorch's own. Norms: weight 1, bias 0.
+    document's choice). Linear layers: uniform within 1/sqrt(fan-in), PyTorch's own. Norms: weight 1, bias 0. The
+    gates of a highway network begin almost closed.
 
     Raises:
         TypeError: a module has parameters and no rule here, so that it would stay unfilled.
@@ -28,3 +31,5 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
             module.reset_parameters()
         elif any(True for _ in module.parameters(recurse=False)):
             raise TypeError(f"no initial weights for {type(module).__name__}")
+    if isinstance(model, HighwayNet):
+        model.close_gates()

@@ -1,53 +1,50 @@
-"""The CIFAR ResNet of He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2.
+"""Residual networks: He et al. 2015, "Deep Residual Learning for Image Recognition"; with pre-activation, He et al.
+2016, "Identity Mappings in Deep Residual Networks".
 
-Depth 6n+2: a 3x3 convolution, three stages of n blocks at 16, 32 and 64 channels, the second and third halving
-the picture in their first block, global average pooling and a linear layer. No max-pooling.
+Three stages of 16, 32, 64 channels for CIFAR (section 4.2), or four of 64, 128, 256, 512 for ImageNet (table 1).
+Every stage but the first halves the picture in its first block. Global average pooling and a linear layer end both.
 Shapes: B batch, C channels, H height, W width, K classes.
 """
 
 from collections import OrderedDict
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from engine.config import Shortcut
+from engine.config import ResNetConfig, Shortcut, Stem
+from engine.models.operations import Add, ZeroPadShortcut
 
-WIDTHS = (16, 32, 64)
-
-
-class ZeroPadShortcut(nn.Module):
-    """Option A: every second pixel, and zeros for the channels that are new. No parameters."""
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.new_channels = channels_out - channels_in
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return the input, smaller and with more channels."""
-        before = self.new_channels // 2
-        x_BCHW = x_BCHW[:, :, :: self.stride, :: self.stride]
-        return F.pad(x_BCHW, (0, 0, 0, 0, before, self.new_channels - before))
+WIDTHS = {3: (16, 32, 64), 4: (64, 128, 256, 512)}
+EXPANSION = {"basic": 1, "bottleneck": 4}
+"""Channels of a block's output, as a multiple of its stage's."""
 
 
-def projection_shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
-    """Options B and C: a 1x1 convolution and its norm."""
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(channels_in, channels_out, kernel_size=1, stride=stride, bias=False),
-            norm=nn.BatchNorm2d(channels_out),
-        )
-    )
+def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
+    """Return a 3x3 convolution without bias; the norm after it has one."""
+    return nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False)
 
 
-def make_shortcut(kind: Shortcut, channels_in: int, channels_out: int, stride: int) -> nn.Module | None:
-    """Return the path around a block, or None in a plain network."""
+def conv1x1(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
+    """Return a 1x1 convolution without bias."""
+    return nn.Conv2d(channels_in, channels_out, kernel_size=1, stride=stride, bias=False)
+
+
+def relu() -> nn.Module:
+    """Return a ReLU that overwrites its input, which saves its memory."""
+    return nn.ReLU(inplace=True)
+
+
+def make_shortcut(
+    kind: Shortcut, channels_in: int, channels_out: int, stride: int, *, norm: bool = True
+) -> nn.Module | None:
+    """Return the path around a block, or None in a plain network; ``norm``: whether a projection has one."""
     changes_shape = stride != 1 or channels_in != channels_out
     if kind == "none":
         return None
     if kind == "C" or (kind == "B" and changes_shape):
-        return projection_shortcut(channels_in, channels_out, stride)
+        projection = nn.Sequential(OrderedDict(conv=conv1x1(channels_in, channels_out, stride)))
+        if norm:
+            projection.add_module("norm", nn.BatchNorm2d(channels_out))
+        return projection
     return ZeroPadShortcut(channels_in, channels_out, stride) if changes_shape else nn.Identity()
 
 
@@ -56,58 +53,164 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.conv1 = conv3x3(channels_in, channels_out, stride)
         self.norm1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1, bias=False)
+        self.relu1 = relu()
+        self.conv2 = conv3x3(channels_out, channels_out)
         self.norm2 = nn.BatchNorm2d(channels_out)
         self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride)
+        self.add = None if self.shortcut is None else Add()
+        self.relu2 = relu()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the block's output, smaller by its stride."""
-        out_BCHW = F.relu(self.norm1(self.conv1(x_BCHW)), inplace=True)
+        out_BCHW = self.relu1(self.norm1(self.conv1(x_BCHW)))
         out_BCHW = self.norm2(self.conv2(out_BCHW))
-        if self.shortcut is not None:
-            out_BCHW = out_BCHW + self.shortcut(x_BCHW)
-        return F.relu(out_BCHW, inplace=True)
+        if self.shortcut is not None and self.add is not None:
+            out_BCHW = self.add(out_BCHW, self.shortcut(x_BCHW))
+        return self.relu2(out_BCHW)  # type: ignore[no-any-return]
 
 
-def make_stage(blocks: int, channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> nn.Module:
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions with norms; the stride is in the 3x3, as in torchvision's networks."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> None:
+        super().__init__()
+        inner = channels_out // EXPANSION["bottleneck"]
+        self.conv1 = conv1x1(channels_in, inner)
+        self.norm1 = nn.BatchNorm2d(inner)
+        self.relu1 = relu()
+        self.conv2 = conv3x3(inner, inner, stride)
+        self.norm2 = nn.BatchNorm2d(inner)
+        self.relu2 = relu()
+        self.conv3 = conv1x1(inner, channels_out)
+        self.norm3 = nn.BatchNorm2d(channels_out)
+        self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride)
+        self.add = None if self.shortcut is None else Add()
+        self.relu3 = relu()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return the block's output, smaller by its stride."""
+        out_BCHW = self.relu1(self.norm1(self.conv1(x_BCHW)))
+        out_BCHW = self.relu2(self.norm2(self.conv2(out_BCHW)))
+        out_BCHW = self.norm3(self.conv3(out_BCHW))
+        if self.shortcut is not None and self.add is not None:
+            out_BCHW = self.add(out_BCHW, self.shortcut(x_BCHW))
+        return self.relu3(out_BCHW)  # type: ignore[no-any-return]
+
+
+class PreactivationBlock(nn.Module):
+    """Norm and ReLU before each convolution, so that nothing stands on the path along the shortcuts.
+
+    The first block of a stage also takes its shortcut after the first norm and ReLU, as the paper's appendix does
+    where the shape changes.
+    """
+
+    def __init__(
+        self,
+        convolutions: list[nn.Conv2d],
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+        shortcut: Shortcut,
+        first: bool,
+    ) -> None:
+        super().__init__()
+        steps: OrderedDict[str, nn.Module] = OrderedDict()
+        for index, conv in enumerate(convolutions, start=1):
+            steps[f"norm{index}"] = nn.BatchNorm2d(conv.in_channels)
+            steps[f"relu{index}"] = relu()
+            steps[f"conv{index}"] = conv
+        self.norm1, self.relu1 = steps.pop("norm1"), steps.pop("relu1")
+        self.residual = nn.Sequential(steps)
+        self.shortcut_after_relu = first
+        self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride, norm=False)
+        self.add = None if self.shortcut is None else Add()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return the block's output, smaller by its stride."""
+        active_BCHW = self.relu1(self.norm1(x_BCHW))
+        out_BCHW: Tensor = self.residual(active_BCHW)
+        if self.shortcut is not None and self.add is not None:
+            out_BCHW = self.add(out_BCHW, self.shortcut(active_BCHW if self.shortcut_after_relu else x_BCHW))
+        return out_BCHW
+
+
+def make_block(config: ResNetConfig, channels_in: int, channels_out: int, stride: int, *, first: bool) -> nn.Module:
+    """Return a block of the kind that ``config`` asks for; ``first``: of its stage."""
+    if not config.preactivation:
+        kind = BasicBlock if config.block == "basic" else Bottleneck
+        return kind(channels_in, channels_out, stride, config.shortcut)
+    if config.block == "basic":
+        convolutions = [conv3x3(channels_in, channels_out, stride), conv3x3(channels_out, channels_out)]
+    else:
+        inner = channels_out // EXPANSION["bottleneck"]
+        convolutions = [conv1x1(channels_in, inner), conv3x3(inner, inner, stride), conv1x1(inner, channels_out)]
+    return PreactivationBlock(convolutions, channels_in, channels_out, stride, config.shortcut, first)
+
+
+def make_stage(config: ResNetConfig, blocks: int, channels_in: int, channels_out: int, stride: int) -> nn.Module:
     """Return ``blocks`` blocks in a row; the first changes the shape."""
     stage = nn.Sequential()
     for index in range(blocks):
         first = index == 0
-        block = BasicBlock(channels_in if first else channels_out, channels_out, stride if first else 1, shortcut)
+        block = make_block(
+            config, channels_in if first else channels_out, channels_out, stride if first else 1, first=first
+        )
         stage.add_module(f"block{index + 1}", block)
     return stage
 
 
-class CifarResNet(nn.Module):
-    """ResNet-20, 32, 44, 56, 110, 1202 and every other depth 6n+2; a plain network with shortcut ``none``."""
+def make_stem(kind: Stem, channels_in: int, channels_out: int, *, activated: bool) -> nn.Module:
+    """Return the layers before the first stage; ``activated``: with norm and ReLU."""
+    kernel, stride = {"cifar": (3, 1), "stride2": (3, 2), "imagenet": (7, 2)}[kind]
+    stem = nn.Sequential()
+    stem.add_module("conv", nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False))
+    if activated:
+        stem.add_module("norm", nn.BatchNorm2d(channels_out))
+        stem.add_module("relu", relu())
+    if kind == "imagenet":
+        stem.add_module("pool", nn.MaxPool2d(kernel_size=3, stride=2, padding=1))
+    return stem
 
-    def __init__(self, depth: int, shortcut: Shortcut, classes: int, channels_in: int = 3) -> None:
+
+def make_head(channels: int, classes: int, *, activated: bool) -> nn.Module:
+    """Return global average pooling and the linear layer; ``activated``: norm and ReLU come first."""
+    head = nn.Sequential()
+    if activated:
+        head.add_module("norm", nn.BatchNorm2d(channels))
+        head.add_module("relu", relu())
+    head.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    head.add_module("flatten", nn.Flatten())
+    head.add_module("linear", nn.Linear(channels, classes))
+    return head
+
+
+def scaled(channels: int, width: float) -> int:
+    """Return ``channels`` times ``width``, at least 1."""
+    return max(1, round(channels * width))
+
+
+class ResNet(nn.Module):
+    """ResNet-20 to 1202 for CIFAR, ResNet-18 to 152; a plain network with shortcut ``none``."""
+
+    def __init__(self, config: ResNetConfig, classes: int, channels_in: int = 3) -> None:
         super().__init__()
-        blocks = (depth - 2) // 6
-        self.stem = nn.Sequential(
-            OrderedDict(
-                conv=nn.Conv2d(channels_in, WIDTHS[0], kernel_size=3, padding=1, bias=False),
-                norm=nn.BatchNorm2d(WIDTHS[0]),
-                relu=nn.ReLU(inplace=True),
-            )
-        )
-        self.stage1 = make_stage(blocks, WIDTHS[0], WIDTHS[0], 1, shortcut)
-        self.stage2 = make_stage(blocks, WIDTHS[0], WIDTHS[1], 2, shortcut)
-        self.stage3 = make_stage(blocks, WIDTHS[1], WIDTHS[2], 2, shortcut)
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                linear=nn.Linear(WIDTHS[2], classes),
-            )
-        )
+        widths = [scaled(width, config.width) for width in WIDTHS[config.stages]]
+        self.stem = make_stem(config.stem, channels_in, widths[0], activated=not config.preactivation)
+        self.stages = [f"stage{index}" for index in range(1, config.stages + 1)]
+        channels = widths[0]
+        for name, width, blocks in zip(self.stages, widths, config.blocks, strict=True):
+            channels_out = width * EXPANSION[config.block]
+            stride = 1 if name == "stage1" else 2
+            self.add_module(name, make_stage(config, blocks, channels, channels_out, stride))
+            channels = channels_out
+        self.head = make_head(channels, classes, activated=config.preactivation)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return logits of shape (B, K)."""
         x_BCHW = self.stem(x_BCHW)
-        x_BCHW = self.stage3(self.stage2(self.stage1(x_BCHW)))
-        logits_BK: torch.Tensor = self.head(x_BCHW)
+        for name in self.stages:
+            x_BCHW = self.get_submodule(name)(x_BCHW)
+        logits_BK: Tensor = self.head(x_BCHW)
         return logits_BK

@@ -21,8 +21,10 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="RESNET_TUI_RUNS", h
 def train(
     preset: Annotated[str | None, typer.Option(help="A preset's name or a .toml file. [default: quickstart]")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Train without the dashboard.")] = False,
-    arch: Annotated[str | None, typer.Option(help="Network: resnet.")] = None,
-    depth: Annotated[str | None, typer.Option(help="Weighted layers, 6n+2.", metavar="INTEGER")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="resnet, highway, densenet, inception-resnet, residual-mlp.")
+    ] = None,
+    depth: Annotated[str | None, typer.Option(help="Number of layers.", metavar="INTEGER")] = None,
     shortcut: Annotated[str | None, typer.Option(help="A, B, C, or none for a plain network.")] = None,
     dataset: Annotated[
         str | None, typer.Option(help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")
@@ -95,8 +97,7 @@ def _new_config(preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunCon
     tree, file = presets.load(preset or DEFAULT_PRESET)
     config = build_config(tree, flags, file)
     if "name" not in flags and any(key == "data.dataset" or key.startswith("model.") for key in flags):
-        network = "plain" if config.model.shortcut == "none" else config.model.arch
-        config = config.model_copy(update={"name": f"{network}{config.model.depth}-{config.data.dataset}"})
+        config = config.model_copy(update={"name": f"{config.model.slug}-{config.data.dataset}"})
     return config
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine import presets, run_dir
-from engine.config import RunConfig
+from engine.config import ResNetConfig, RunConfig
 from engine.config_file import build_config, parse_assignment, read_toml, to_toml
 from engine.errors import ConfigError, UserError
 
@@ -20,7 +20,7 @@ def refusal(preset: dict[str, Any], **flags: tuple[str, Any]) -> list[str]:
 
 def test_flags_win_over_the_preset_which_wins_over_the_defaults() -> None:
     config = build_config({"model": {"depth": 56}, "train": {"seed": 7}}, {"train.seed": ("--seed", "9")}, "my.toml")
-    assert (config.model.depth, config.train.seed, config.model.shortcut) == (56, 9, "A")
+    assert (config.model, config.train.seed) == (ResNetConfig(depth=56, shortcut="A"), 9)
 
 
 def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_allowed() -> None:
@@ -36,7 +36,7 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
         "--epochs: train.epochs = 0: allowed: greater than or equal to 1",
         (
             "my.toml: unknown key 'trian'; did you mean 'train'? "
-            "(allowed: name, model, data, optim, schedule, train, telemetry)"
+            "(allowed: name, model, data, weights, prune, optim, schedule, train, telemetry)"
         ),
     ]
 
@@ -44,13 +44,14 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
-        ({"model": {"depht": 20}}, ("unknown key 'model.depht'; did you mean 'depth'? "
-                                   "(allowed: arch, depth, shortcut)")),
+        ({"model": {"depht": 20}}, ("unknown key 'model.depht' of resnet; did you mean 'depth'? "
+                                   "(allowed: arch, depth, stages, block, shortcut, stem, width, preactivation)")),
         ({"model": {"depth": 21}}, ("[model] depth = 21: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
                                    "the nearest allowed: 20 and 26")),
         ({"model": {"depth": 2}}, ("[model] depth = 2: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
                                   "the nearest allowed: 8")),
-        ({"model": {"arch": "resnte"}}, "model.arch = 'resnte': allowed: resnet; did you mean 'resnet'?"),
+        ({"model": {"arch": "resnte"}}, "model.arch = 'resnte': allowed: resnet, highway, densenet, inception-resnet, residual-mlp; "
+         "did you mean 'resnet'?"),
         ({"data": {"dataset": "cifar"}}, ("data.dataset = 'cifar': allowed: digits, iris, cifar10, cifar100, "
                                          "imagefolder, synthetic; did you mean 'cifar10'?")),
         ({"train": {"device": "gpu"}}, "train.device = 'gpu': allowed: auto, cpu, mps, cuda, cuda:0, cuda:1, …"),

@@ -262,7 +262,7 @@ def test_a_preset_as_json_is_its_whole_configuration() -> None:
     config = RunConfig.model_validate_json(call("presets", "resnet56-cifar10", "--json"))
     tree, source = presets.load("resnet56-cifar10")
     assert config == build_config(tree, {}, source)
-    assert (config.name, config.model.depth) == ("resnet56-cifar10", 56)
+    assert (config.name, config.model.title) == ("resnet56-cifar10", "ResNet-56, shortcut A")
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest() -> None:

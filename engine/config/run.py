@@ -1,29 +1,13 @@
-"""What a run is: one validated value, a part each for model, data, optimiser, schedule, training, telemetry.
-
-Fractions are fractions (accuracy 0.95, not 95); lengths are in epochs, steps or seconds as the name says.
-Reading files, merging flags and wording the errors is ``config_file``'s work. Imports no torch.
-"""
+"""A whole run, and its parts for data, weights, pruning, optimiser, schedule, training and telemetry."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
+from engine.config.base import Fraction, Part, PositiveInt, Rate
+from engine.config.model import ModelConfig, ResNetConfig
 
-Arch = Literal["resnet"]
-Shortcut = Literal["A", "B", "C", "none"]
 DatasetName = Literal["digits", "iris", "cifar10", "cifar100", "imagefolder", "synthetic"]
 Normalisation = Literal["cifar10", "cifar100", "imagenet", "half", "pixel-mean", "unit"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -45,44 +29,6 @@ def _not_empty(value: object) -> object:
 def _absolute(value: Path) -> Path:
     """Make a folder absolute, so that the run's own configuration holds wherever it is read."""
     return value.expanduser().absolute()
-
-
-class Part(BaseModel):
-    """A table of the configuration: immutable, unknown keys refused, non-finite numbers refused."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
-            raise ValueError("allowed: a value of another kind than true or false")
-        return value
-
-
-class ModelConfig(Part):
-    """The network."""
-
-    arch: Arch = "resnet"
-    """resnet: the CIFAR network of He et al. 2015, section 4.2."""
-    depth: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """Number of weighted layers, 6n+2."""
-    shortcut: Shortcut = "A"
-    """A: identity, zero-padded where the shape changes; B: 1x1 projection there; C: projection everywhere;
-    none: a plain network."""
-
-    @model_validator(mode="after")
-    def _depth_fits(self) -> Self:
-        if self.depth < 8 or (self.depth - 2) % 6:
-            below = max(8, self.depth - (self.depth - 2) % 6)
-            nearest = f"{below} and {below + 6}" if self.depth > 8 else "8"
-            raise ValueError(
-                f"depth = {self.depth}: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
-                f"the nearest allowed: {nearest}"
-            )
-        return self
 
 
 class DataConfig(Part):
@@ -117,6 +63,40 @@ class DataConfig(Part):
     """Training images of the synthetic dataset; its test set has a quarter as many."""
     synthetic_classes: Annotated[int, Field(ge=2, le=1000)] = 10
     """Classes of the synthetic dataset."""
+
+
+class WeightsConfig(Part):
+    """Weights to begin with instead of random ones, and how they are carried over."""
+
+    source: Annotated[str, Field(max_length=4096)] = ""
+    """A run, a file, or a published name such as torchvision:resnet34; empty: begin with random weights."""
+    stem: Literal["carry", "adapt", "fresh"] = "carry"
+    """carry: as it is; adapt: kernels of another size are averaged down to the network's,
+    their sum kept; fresh: random."""
+    head: Literal["carry", "fresh"] = "carry"
+    """fresh: a new linear layer for this dataset's classes."""
+    allow_partial: bool = False
+    """Whether tensors may be missing or left over; each is named."""
+    lr_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """What the learning rate of the tensors that were carried over is multiplied with."""
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs at the start in which the tensors that were carried over are not trained."""
+
+    @model_validator(mode="after")
+    def _needs_a_source(self) -> Self:
+        changed = sorted(self.model_fields_set - {"source"})
+        if not self.source and any(getattr(self, key) != type(self).model_fields[key].default for key in changed):
+            raise ValueError(f"{', '.join(changed)} without weights: give some with --weights SOURCE")
+        return self
+
+
+class PruneConfig(Part):
+    """Global magnitude pruning (Han et al. 2015): the smallest weights of all layers become zero for good."""
+
+    amount: Rate = 0.0
+    """Share of the weights of convolutions and linear layers; 0: no pruning."""
+    after_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs to train before; the rest of the run trains what is left. 0: prune the weights it begins with."""
 
 
 class OptimConfig(Part):
@@ -214,8 +194,10 @@ class RunConfig(Part):
 
     name: str = Field(default="custom", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     """The preset's name; part of the run directory's."""
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = ResNetConfig()
     data: DataConfig = DataConfig()
+    weights: WeightsConfig = WeightsConfig()
+    prune: PruneConfig = PruneConfig()
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     train: TrainConfig = TrainConfig()
@@ -227,6 +209,19 @@ class RunConfig(Part):
             raise ValueError(
                 f"schedule.warmup_epochs = {self.schedule.warmup_epochs:g} must be below "
                 f"train.epochs = {self.train.epochs}; shorten it with --set schedule.warmup_epochs=…"
+            )
+        for key, value in (
+            ("weights.frozen_epochs", self.weights.frozen_epochs),
+            ("prune.after_epochs", self.prune.after_epochs),
+        ):
+            if value >= self.train.epochs:
+                raise ValueError(
+                    f"{key} = {value} must be below train.epochs = {self.train.epochs}; lower it with --set {key}=…"
+                )
+        if self.prune.amount and not self.prune.after_epochs and not self.weights.source:
+            raise ValueError(
+                "prune.after_epochs = 0 would prune random weights; give trained ones with --weights SOURCE, or "
+                "train first with --set prune.after_epochs=…"
             )
         if self.optim.accumulate > self.train.batch_size // 2:
             raise ValueError(
