@@ -1,13 +1,39 @@
-"""What a person is told to do when a run ends early."""
+"""How a run that ends early is said to have ended, and what a person is told to do."""
+
+import logging
 
 import torch
 
 from engine.config import RunConfig
+from engine.errors import UserError
+from engine.events import Outcome
+
+_log = logging.getLogger(__name__)
 
 DIVERGED = (
     "Start again with a lower --lr, a warm-up (--set schedule.warmup_epochs=1) or a bounded gradient "
     "(--set optim.clip_norm=1)"
 )
+
+
+class Diverged(Exception):  # noqa: N818 (an outcome of training, not a mistake)
+    """The loss became infinite or undefined."""
+
+
+def ending(config: RunConfig, error: Exception) -> tuple[Outcome, str]:
+    """Return how a run ended that ``error`` ended, and why; an error that nobody foresaw is logged."""
+    match error:
+        case Diverged():
+            return "diverged", str(error)
+        case torch.OutOfMemoryError():
+            return "failed", out_of_memory(config, error)
+        case UserError():
+            return "failed", str(error)
+        case OSError():
+            return "failed", file_failed(error)
+        case _:
+            _log.error("the run failed", exc_info=error)
+            return "failed", f"{type(error).__name__}: {error}"
 
 
 def out_of_memory(config: RunConfig, error: torch.OutOfMemoryError) -> str:

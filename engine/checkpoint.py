@@ -51,6 +51,8 @@ class TrainState:
     epochs_since_best: int
     scaler: dict[str, int | float]
     """The loss scale of float16; empty for other precisions."""
+    carried: tuple[str, ...] = ()
+    """Parameters that began with weights from elsewhere."""
 
 
 _state = TypeAdapter(TrainState)
@@ -178,6 +180,6 @@ def check_same_run(config: RunConfig, state: TrainState, classes: tuple[str, ...
             f"the data gives {steps_per_epoch} steps an epoch and the run was trained with {state.steps_per_epoch}: "
             "give the data it was trained on with --data-dir, or start a new run without --resume"
         )
-    for part in ("model", "optim", "schedule"):
+    for part in ("model", "optim", "schedule", "prune", "weights"):
         if getattr(config, part) != getattr(state.config, part):
             raise UserError(f"[{part}] of the run's config.toml was changed since its checkpoint; change it back")

@@ -1,5 +1,6 @@
 """Which device and which precision a run uses."""
 
+import psutil
 import torch
 
 from engine.config import Precision
@@ -61,3 +62,13 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def memory(device: torch.device) -> tuple[int, int] | None:
+    """Return how many bytes of the device's memory are free, and how many it has; None: not known."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)
+    if device.type == "mps":
+        return None
+    found = psutil.virtual_memory()
+    return found.available, found.total

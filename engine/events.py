@@ -5,16 +5,17 @@ strings and tuples, never tensors. Accuracies are fractions, times are seconds, 
 
 Legal order of one run::
 
-    progress*  run_started  model_built  warning*
-      ( epoch_started
+    progress*  run_started  weights_loaded?  model_built  warning*
+      ( epoch_started  pruned?
           ( step grad_norms? | system | control_applied | evaluated | checkpoint_saved | progress | warning )*
           checkpoint_saved?  evaluated+  checkpoint_saved? )*
     checkpoint_saved?  run_finished
 
 An epoch ends with checkpoint ``last``, an evaluation of each split, and checkpoint ``best`` where it is better;
-a run that is stopped ends wherever it is. ``progress`` before ``run_started`` tells of data being made ready, is
-not numbered and not kept. An evaluation at the end of an epoch has
-``step`` equal to the epoch's last step; one that a person asked for may stand anywhere. A run that is resumed
+a run that is stopped ends wherever it is. ``pruned`` comes once a run, before the first step of its epoch; only
+what a person asked for may stand between. ``progress`` before ``run_started`` tells of data being made ready, is
+not numbered and not kept. An evaluation at the end of an epoch has ``step`` equal to the epoch's last step; one
+that a person asked for may stand anywhere. A run that is resumed
 appends to the same log: ``run_started`` again, with ``resumed_at`` the step it goes on from; a reader forgets
 what the log holds of later steps. ``run_finished`` is always last; a log without one belongs to a run that is
 still going, or was killed. Imports no torch.
@@ -80,7 +81,7 @@ class RunStarted(Header):
 
 @dataclass(frozen=True, slots=True)
 class ShapeRow:
-    """One operation of the network, for a batch of one."""
+    """One operation of the network; ``engine.shapes.groups`` also makes rows of blocks and stages."""
 
     stage: str
     block: str
@@ -95,7 +96,17 @@ class ShapeRow:
     output: tuple[int, ...]
     params: int
     macs: int
-    """Multiply-accumulates of convolutions and linear layers; one is two FLOPs."""
+    """Multiply-accumulates of convolutions and linear layers, for one sample."""
+    formula: str = ""
+    """Why the output has its shape, with the numbers put in."""
+    flops: int = 0
+    """Two for each of ``macs``, as ``torch.utils.flop_counter`` counts: norms, ReLUs, additions, pooling and biases,
+    which take a few per cent of the time of their neighbours, count nothing."""
+    activation_bytes: int = 0
+    """What of the output a batch keeps in memory (float32) until the backward pass has used it; nothing where the
+    operation overwrites its input, or where no gradient needs the output. Max-pooling keeps its indices too."""
+    receptive_field: tuple[int, ...] = ()
+    """Height and width of the part of the input that a value of the output sees; empty for rows of features."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +122,33 @@ class ModelBuilt(Header):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsLoaded(Header):
+    """The run begins with weights from elsewhere; what became of each tensor."""
+
+    source: str
+    """As it was given."""
+    sha256: str
+    """Of the file."""
+    network: str
+    """What the source holds, in words."""
+    layout: str
+    """Whose way of naming tensors it was recognised by."""
+    normalise: str | None
+    """How the images were normalised that it was trained on; None: not known."""
+    loaded: int
+    """Tensors that were carried over as they are."""
+    adapted: tuple[str, ...]
+    """Name and how."""
+    fresh: tuple[str, ...]
+    """Of the network: random, because that was asked for."""
+    missing: tuple[str, ...]
+    """Of the network: random, because the source has nothing that fits."""
+    left_out: tuple[str, ...]
+    """Of the source: without a place in the network."""
+    kind: Literal["weights_loaded"] = "weights_loaded"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EpochStarted(Header):
     """An epoch begins, or goes on after a resume."""
 
@@ -119,6 +157,29 @@ class EpochStarted(Header):
     epochs: int
     """How many the run now means to train."""
     kind: Literal["epoch_started"] = "epoch_started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned(Header):
+    """The smallest weights of convolutions and linear layers became zero for good."""
+
+    step: int
+    """Optimiser steps finished before."""
+    epoch: int
+    """The epoch that begins with it."""
+    amount: float
+    """The share that was asked for."""
+    weights: int
+    """Of convolutions and linear layers, zeros counted."""
+    zeros: int
+    parts: tuple[tuple[str, int, int], ...]
+    """Name, weights and zeros of each part in ``model_built.blocks`` that has such weights."""
+    threshold: float
+    """The largest magnitude that was removed."""
+    compressed_before: int
+    """Bytes of all parameters after zlib."""
+    compressed_after: int
+    kind: Literal["pruned"] = "pruned"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,7 +311,9 @@ Event = (
     Progress
     | RunStarted
     | ModelBuilt
+    | WeightsLoaded
     | EpochStarted
+    | Pruned
     | Step
     | GradNorms
     | System

@@ -8,10 +8,16 @@ from importlib.metadata import version
 from engine.config import RunConfig
 from engine.data import Dataset
 from engine.devices import describe
-from engine.events import ModelBuilt, RunStarted
+from engine.errors import UserError
+from engine.events import ModelBuilt, RunStarted, WeightsLoaded
 from engine.learner import Learner
-from engine.models import build, parts
-from engine.shapes import shape_rows
+from engine.models import parts
+from engine.shapes.formula import shape_text
+from engine.shapes.table import ShapeTable
+from engine.shapes.trace import shape_table
+from engine.text import one_line
+from engine.weights import Weights
+from engine.weights.carry import Carried
 
 PACKAGES = ("torch", "torchvision", "numpy", "resnet-tui")
 
@@ -42,13 +48,50 @@ def introduce_run(
     )
 
 
-def introduce_model(config: RunConfig, dataset: Dataset) -> ModelBuilt:
-    """Return ``model_built``; the shapes come from a copy without weights."""
-    model = build(config.model, dataset.shape, len(dataset.classes))
-    rows = shape_rows(model, dataset.shape)
-    return ModelBuilt(
-        rows=rows,
-        blocks=parts(model),
-        params=sum(parameter.numel() for parameter in model.parameters()),
-        macs=sum(row.macs for row in rows),
+def introduce_model(table: ShapeTable, learner: Learner) -> ModelBuilt:
+    """Return ``model_built``."""
+    return ModelBuilt(rows=table.rows, blocks=parts(learner.model), params=table.params, macs=table.macs)
+
+
+def introduce_weights(weights: Weights, carried: Carried) -> WeightsLoaded:
+    """Return ``weights_loaded``."""
+    return WeightsLoaded(
+        source=one_line(weights.source),
+        sha256=weights.sha256,
+        network=f"{weights.model.title}, {weights.classes} classes",
+        layout=weights.layout,
+        normalise=weights.normalise,
+        loaded=len(carried.loaded),
+        adapted=tuple(carried.adapted),
+        fresh=tuple(carried.fresh),
+        missing=tuple(one_line(name) for name in carried.missing),
+        left_out=tuple(one_line(name) for name in carried.left_out),
     )
+
+
+def weights_notes(config: RunConfig, weights: Weights) -> list[str]:
+    """Return what a person should know: that the images are normalised otherwise than the source's were."""
+    if weights.normalise in {None, config.data.normalise}:
+        return []
+    note = (
+        f"the weights were trained on images normalised as {weights.normalise!r}, and this run has "
+        f"{config.data.normalise!r}; --set data.normalise={weights.normalise} gives them what they know"
+    )
+    return [note]
+
+
+def checked_shapes(config: RunConfig, dataset: Dataset) -> ShapeTable:
+    """Return the shape table of a run's network.
+
+    Raises:
+        UserError: the network does not fit the images: which operation fails, and why.
+    """
+    batch = max(1, config.train.batch_size // config.optim.accumulate)
+    table = shape_table(config.model, dataset.shape, len(dataset.classes), batch)
+    if table.failure is not None:
+        failure = table.failure
+        raise UserError(
+            f"{config.model.title} does not fit images of {shape_text(dataset.shape)}: {failure.name} "
+            f"({failure.op}): {failure.reason}; use larger images (data.image_size) or another network"
+        )
+    return table

@@ -1,6 +1,7 @@
 """The state that training changes: network, optimiser, average of the weights, and the one step that changes them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,23 +15,51 @@ from engine.devices import resolve_precision
 from engine.errors import WorldError
 from engine.gradients import GradientMeter
 from engine.models import build_initialised
-from engine.optim import build_optimiser
+from engine.optim import build_optimiser, set_lr
+from engine.weights.carry import carry, check_something_is_left
+
+if TYPE_CHECKING:
+    from engine.weights.fit import Weights
 
 
 class Learner:
     """Trains one batch at a time. B batch, K classes, P parts of the network."""
 
-    def __init__(self, config: RunConfig, input_shape: tuple[int, ...], classes: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        input_shape: tuple[int, ...],
+        classes: int,
+        device: torch.device,
+        weights: "Weights | None" = None,
+        carried: Collection[str] = (),
+    ) -> None:
         """Build network and optimiser on ``device``.
 
+        Args:
+            config: the run.
+            input_shape: of one sample.
+            classes: number of logits.
+            device: where to train.
+            weights: what to begin with instead of random weights.
+            carried: instead of ``weights``, in a run that is resumed: which parameters began with them.
+
         Raises:
-            UserError: the network cannot take such an input, or the device not train in this precision.
+            UserError: the network cannot take such an input or such weights, or the device not train in this
+                precision.
         """
         self._config = config
         self.device = device
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
-        self.optimiser = build_optimiser(self.model, config.optim)
+        self.carried = carry(self.model, weights, config.weights) if weights is not None else None
+        """What became of the weights that it began with."""
+        if self.carried is not None:
+            check_something_is_left(self.model, self.carried, config.weights)
+        self.carried_parameters = frozenset(carried if self.carried is None else self.carried.parameters)
+        self.optimiser = build_optimiser(self.model, config.optim, self.carried_parameters, config.weights.lr_factor)
+        self.lr = config.optim.lr
+        """Of the last step."""
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.average = _moving_average(self.model, config.train.ema_decay)
         self.gradients = GradientMeter(self.model)
@@ -56,8 +85,8 @@ class Learner:
 
     def update(self, lr: float) -> None:
         """Take the optimiser's step with the gradient that was accumulated, and clear it."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        self.lr = lr
+        set_lr(self.optimiser, lr)
         if self._config.optim.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.optim.clip_norm)
         self.scaler.step(self.optimiser)
@@ -65,6 +94,11 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update_parameters(self.model)
+
+    def freeze_carried(self, frozen: bool) -> None:
+        """Stop or begin to train the parameters that were carried over; their norms' statistics go on either way."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not (frozen and name in self.carried_parameters))
 
     def tensors(self) -> checkpoint.Tensors:
         """Return everything that a resume needs, by name."""

@@ -1,25 +1,25 @@
 """The training loop: a generator of events that obeys control messages between steps.
 
-Where it synchronises host and device: at a reading of the telemetry, at a checkpoint, at the end of an evaluation;
-and on the CPU, where it costs nothing, at the check of every loss. In float16, the loss scaler adds one a step.
+Where it synchronises host and device: at a reading of the telemetry, at a checkpoint, at pruning, at the end of an
+evaluation; and on the CPU, where it costs nothing, at the check of every loss. In float16, the loss scaler adds one
+a step.
 """
 
-import logging
 import math
 import time
 from collections.abc import Generator
 
 import torch
 
-from engine import advice
+from engine import advice, pruning
 from engine import control as messages
+from engine.advice import Diverged
 from engine.checkpoint import Best, Tensors, TrainState, check_same_run, save_checkpoint
 from engine.config import RunConfig
 from engine.control import Control, ControlMessage
-from engine.data import Dataset, Samples, load
+from engine.data import Dataset, Samples
 from engine.data.pipeline import Batch, eval_batches, train_batches
 from engine.devices import resolve
-from engine.errors import UserError
 from engine.evaluation import Evaluation, evaluate_batches
 from engine.events import (
     CheckpointSaved,
@@ -33,37 +33,16 @@ from engine.events import (
     Split,
     Warned,
 )
-from engine.introduction import introduce_model, introduce_run
+from engine.introduction import checked_shapes, introduce_model, introduce_run, introduce_weights, weights_notes
 from engine.learner import Learner
 from engine.run_dir import RunDir
 from engine.schedule import LearningRate, RateState
 from engine.system import SystemMeter
 from engine.telemetry import Telemetry
+from engine.weights import Weights
 
 Events = Generator[Event, None, None]
 _PROGRESS_SECONDS = 0.25
-_log = logging.getLogger(__name__)
-
-
-class Diverged(Exception):  # noqa: N818 (an outcome of training, not a mistake)
-    """The loss became infinite or undefined."""
-
-
-def train(
-    config: RunConfig, control: Control | None = None, *, dataset: Dataset | None = None
-) -> Generator[Event, None, None]:
-    """Train and say what happens, from ``run_started`` to ``run_finished``; keeps nothing on disk.
-
-    Args:
-        config: the run.
-        control: where messages to the run come from.
-        dataset: the data where it is loaded already; else it is loaded first, which gives ``progress`` events.
-
-    Raises:
-        UserError: before ``run_started``, where the run cannot begin.
-    """
-    data = dataset if dataset is not None else (yield from load(config.data, config.train.seed))
-    yield from Trainer(config, data, control or Control()).events()
 
 
 class Trainer:
@@ -75,8 +54,16 @@ class Trainer:
         dataset: Dataset,
         control: Control,
         resume: tuple[Tensors, TrainState, list[str]] | None = None,
+        weights: Weights | None = None,
     ) -> None:
-        """Make everything ready; ``resume`` is what ``checkpoint.resumable`` gives.
+        """Make everything ready.
+
+        Args:
+            config: the run.
+            dataset: its data.
+            control: where messages to the run come from.
+            resume: what ``checkpoint.resumable`` gives, for a run that goes on.
+            weights: what a new run begins with, where ``config.weights`` names some.
 
         Raises:
             UserError: the run cannot begin: its device, network, data or checkpoint do not fit together.
@@ -84,7 +71,11 @@ class Trainer:
         self.config = config
         self.dataset = dataset
         self.device = resolve(config.train.device)
-        self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device)
+        self.shapes = checked_shapes(config, dataset)
+        carried = resume[1].carried if resume is not None else ()
+        self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device, weights, carried)
+        self._weights = weights
+        self._notes: list[str] = weights_notes(config, weights) if weights is not None else []
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self._control = control
         self._batches = train_batches(dataset, config, self.device)
@@ -112,7 +103,6 @@ class Trainer:
         self._stop_after_epoch: str | None = None
         self._evaluation_wanted = False
         self._paused = False
-        self._notes: list[str] = []
         if resume is not None:
             tensors, state, self._notes = resume
             self._restore(tensors, state)
@@ -126,22 +116,15 @@ class Trainer:
             yield introduce_run(
                 self.config, self.dataset, self.learner, self.epochs, self.steps_per_epoch, self.resumed_at
             )
-            yield introduce_model(self.config, self.dataset)
+            if self._weights is not None and self.learner.carried is not None:
+                yield introduce_weights(self._weights, self.learner.carried)
+            yield introduce_model(self.shapes, self.learner)
             for note in self._notes:
                 yield Warned(message=note)
             yield from self._epochs()
             outcome, reason = self._ending or ("completed", f"{self.epoch - 1} of {self.epochs} epochs trained")
-        except Diverged as error:
-            outcome, reason = "diverged", str(error)
-        except torch.OutOfMemoryError as error:
-            outcome, reason = "failed", advice.out_of_memory(self.config, error)
-        except UserError as error:
-            outcome, reason = "failed", str(error)
-        except OSError as error:
-            outcome, reason = "failed", advice.file_failed(error)
         except Exception as error:
-            _log.exception("the run failed")
-            outcome, reason = "failed", f"{type(error).__name__}: {error}"
+            outcome, reason = advice.ending(self.config, error)
         finally:
             self._batches.close()
         target = self.config.train.target_accuracy
@@ -168,14 +151,25 @@ class Trainer:
 
     def _train_epoch(self) -> Events:
         self.learner.model.train()
+        self.learner.freeze_carried(self.epoch <= self.config.weights.frozen_epochs)
         self._telemetry.restart()
         for batch in self._batches.epoch(self.epoch, self.step_in_epoch):
             yield from self._between_steps()
             if self._ending is not None:
                 break
+            yield from self._prune_if_due()
             yield from self._step(batch)
         if not self._telemetry.empty:
             yield from self._read_telemetry(None)
+
+    def _prune_if_due(self) -> Events:
+        """Prune right before a step, so that a checkpoint holds pruned weights exactly if it is of a later step."""
+        prune = self.config.prune
+        if prune.amount and self.step == prune.after_epochs * self.steps_per_epoch:
+            pruned = pruning.prune(self.learner, prune.amount, step=self.step, epoch=self.epoch)
+            self._best, self._epochs_since_best = None, 0  # the unpruned network's count no more
+            self._telemetry.restart()
+            yield pruned
 
     def _finish_epoch(self) -> Events:
         yield from self._between_steps()
@@ -238,8 +232,7 @@ class Trainer:
             yield self._system.read()
 
     def _read_telemetry(self, norms_P: torch.Tensor | None) -> Events:
-        lr = self.learner.optimiser.param_groups[0]["lr"]
-        reading, norms = self._telemetry.read(self.step, self.epoch, lr, norms_P)
+        reading, norms = self._telemetry.read(self.step, self.epoch, self.learner.lr, norms_P)
         if not math.isfinite(reading.loss):
             raise self._diverged("loss", reading.loss, f"by step {self.step}")
         yield reading
@@ -249,7 +242,7 @@ class Trainer:
             yield norms
 
     def _diverged(self, what: str, value: float, where: str) -> Diverged:
-        rate = self.learner.optimiser.param_groups[0]["lr"]
+        rate = self.learner.lr
         return Diverged(
             f"the {what} became {value} {where} (epoch {self.epoch}, learning rate {rate:g}). {advice.DIVERGED}"
         )
@@ -372,6 +365,7 @@ class Trainer:
             best=self._best,
             epochs_since_best=self._epochs_since_best,
             scaler=self.learner.scaler.state_dict(),
+            carried=tuple(sorted(self.learner.carried_parameters)),
         )
 
     def _restore(self, tensors: Tensors, state: TrainState) -> None:
@@ -379,6 +373,8 @@ class Trainer:
         self.learner.restore(tensors)
         if state.scaler:
             self.learner.scaler.load_state_dict(state.scaler)
+        if self.config.prune.amount and state.step > self.config.prune.after_epochs * self.steps_per_epoch:
+            pruning.hold_zeros(self.learner.model)
         self.epoch, self.step_in_epoch, self.step = state.epoch, state.step_in_epoch, state.step
         self.epochs, self._rate.state = state.epochs, state.rate
         self._best, self._epochs_since_best = state.best, state.epochs_since_best

@@ -1,26 +1,50 @@
 """The optimiser from its configuration."""
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
 from engine.config import OptimConfig
 
 
-def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Return the optimiser over all of the model's parameters; the loop sets its learning rate every step."""
-    groups = _parameter_groups(model, config)
+def build_optimiser(
+    model: nn.Module, config: OptimConfig, carried: Collection[str] = (), lr_factor: float = 1.0
+) -> torch.optim.Optimizer:
+    """Return the optimiser over all of the model's parameters; ``set_lr`` sets its learning rate every step.
+
+    Args:
+        model: the network.
+        config: kind, momentum, weight decay.
+        carried: names of parameters that begin with weights from elsewhere.
+        lr_factor: what their learning rate is multiplied with.
+    """
+    groups = _parameter_groups(model, config, carried if lr_factor != 1 else (), lr_factor)
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     return kind(groups, lr=config.lr, betas=config.betas)
 
 
-def _parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, object]]:
-    """Weights of convolutions and linear layers have two dimensions or more; norms and biases have one."""
-    parameters = list(model.parameters())
-    if config.decay_norm_and_bias:
-        return [{"params": parameters, "weight_decay": config.weight_decay}]
+def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of every group, each with its own factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * group["lr_factor"]
+
+
+def _parameter_groups(
+    model: nn.Module, config: OptimConfig, carried: Collection[str], lr_factor: float
+) -> list[dict[str, object]]:
+    """Group the parameters by learning rate and weight decay.
+
+    Weights of convolutions and linear layers have two dimensions or more; norms and biases have one.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decayed = config.decay_norm_and_bias or parameter.ndim > 1
+        key = (lr_factor if name in carried else 1.0, config.weight_decay if decayed else 0.0)
+        groups.setdefault(key, []).append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": parameters, "lr_factor": factor, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
     ]

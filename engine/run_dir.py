@@ -25,6 +25,8 @@ from engine.errors import UserError, WorldError
 from engine.files import write_text
 from engine.text import one_line
 
+DEFAULT_RUNS = Path("runs")
+"""Where runs lie unless --runs-dir says otherwise; there a run's name is enough to find it."""
 HEARTBEAT_SECONDS = 1.0
 _STALE_SECONDS = 5.0
 

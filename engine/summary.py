@@ -23,10 +23,12 @@ from engine.events import (
     ModelBuilt,
     Outcome,
     Progress,
+    Pruned,
     RunFinished,
     RunStarted,
     Split,
     Step,
+    WeightsLoaded,
     decode,
 )
 from engine.pace import Pace
@@ -64,6 +66,12 @@ class RunSummary:
     checkpoint_step: int | None = None
     """Of the latest checkpoint, from which a resumed run goes on; None before the first."""
     rows: list[EpochRow] = field(default_factory=list)
+    weights: WeightsLoaded | None = None
+    """What the run began with instead of random weights."""
+    pruned: Pruned | None = None
+    """What became zero; None before."""
+    evaluation_speeds: dict[int, float] = field(default_factory=dict)
+    """Images a second of the evaluation that chose, at the end of each epoch; of the device in use only."""
     last_step: Step | None = None
     """The latest reading of loss, accuracy, rate and speed."""
     progress: Progress | None = None
@@ -134,9 +142,14 @@ class RunSummary:
         return math.fsum(errors) / len(errors) if errors else None
 
     def best(self, split: Split | None = None) -> EpochRow | None:
-        """Return the first epoch with the highest accuracy on ``split``, or on the split that chooses."""
+        """Return the first epoch with the highest accuracy on ``split``, or on the split that chooses.
+
+        Once the network is pruned, only epochs of the pruned network count.
+        """
         split = split or self.choosing_split
-        rows = [(accuracy, row) for row in self.rows if (accuracy := row.accuracy(split)) is not None]
+        begin = self.pruned.epoch if self.pruned else 0
+        rows = [(accuracy, row) for row in self.rows
+                if row.epoch >= begin and (accuracy := row.accuracy(split)) is not None]  # fmt: skip
         return max(rows, key=lambda pair: pair[0])[1] if rows else None
 
     def ends_epoch(self, event: Evaluated) -> bool:
@@ -153,8 +166,12 @@ class RunSummary:
                 self._start(event)
             case ModelBuilt():
                 self.params, self.macs, self.blocks = event.params, event.macs, event.blocks
+            case WeightsLoaded():
+                self.weights = event
             case EpochStarted():
                 self._start_epoch(event)
+            case Pruned():
+                self.pruned, self._mark = event, event.time
             case Step():
                 self._train(event)
             case Evaluated():
@@ -215,6 +232,11 @@ class RunSummary:
         at = event.resumed_at or 0
         self.started = self.started or event.time
         self.rows = [row for row in self.rows if row.step <= at]
+        if self.pruned and self.pruned.step >= at:  # a checkpoint of the very step was saved before it
+            self.pruned = None
+        same_device = event.device == self.device
+        self.evaluation_speeds = {row.epoch: self.evaluation_speeds[row.epoch] for row in self.rows
+                                  if same_device and row.epoch in self.evaluation_speeds}  # fmt: skip
         self._in_hand = self._at_checkpoint.copy() if self.checkpoint_step == at else EpochSums()
         self.step, self.epoch = at, 0
         self.last_step = self.progress = self.outcome = self._stop_after = None
@@ -258,6 +280,8 @@ class RunSummary:
             return
         sums = self._in_hand
         sums.scores[event.split] = (event.loss, event.accuracy)
+        if event.split == self.choosing_split and event.seconds > 0:
+            self.evaluation_speeds[event.epoch] = event.images / event.seconds
         if len(sums.scores) < len(self.splits):
             return
         self._evaluating = False

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine import run_dir as run_dirs
 from engine.config import RunConfig
@@ -16,7 +16,7 @@ from engine.errors import WorldError
 from engine.event_log import EventLog
 from engine.events import Event, Progress, RunFinished
 from engine.files import write_text
-from engine.run_dir import RunDir
+from engine.run_dir import DEFAULT_RUNS, RunDir
 from engine.sinks import Sink
 from engine.sinks.log_file import LogFileSink
 from engine.sinks.metrics import MetricsSink
@@ -26,6 +26,9 @@ from engine.text import one_line
 if TYPE_CHECKING:
     from engine.data import Dataset
     from engine.loop import Trainer
+    from engine.weights import Weights
+
+T = TypeVar("T")
 
 
 class StoppedBeforeStart(Exception):  # noqa: N818 (asked for, not a mistake)
@@ -100,14 +103,18 @@ class EngineThread(threading.Thread):
         # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
         from engine.data import load
         from engine.devices import resolve, resolve_precision
+        from engine.weights import load_weights
 
         # Before the data is made ready, which can take minutes.
         resolve_precision(self.config.train.precision, resolve(self.config.train.device))
         if self._resume is not None:
             self._resume.acquire()
             self.run_dir = self._resume
+        weights = None
+        if self.config.weights.source and self._resume is None:
+            weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))
         dataset = self._load(load(self.config.data, self.config.train.seed))
-        trainer = self._trainer(dataset)
+        trainer = self._trainer(dataset, weights)
         if self._resume is None and self._runs is not None:
             self.run_dir = run_dirs.create(self._runs, self.config)
         first_seq = 0
@@ -121,7 +128,7 @@ class EngineThread(threading.Thread):
             self.control.send(message)
         self._deliver(trainer.events(), first_seq)
 
-    def _trainer(self, dataset: "Dataset") -> "Trainer":
+    def _trainer(self, dataset: "Dataset", weights: "Weights | None") -> "Trainer":
         import torch
 
         from engine.checkpoint import resumable
@@ -129,21 +136,21 @@ class EngineThread(threading.Thread):
 
         resumed = resumable(self._resume) if self._resume is not None else None
         try:
-            return Trainer(self.config, dataset, self.control, resume=resumed)
+            return Trainer(self.config, dataset, self.control, resumed, weights)
         except torch.OutOfMemoryError as error:
             raise WorldError(
                 "the network and the data do not fit into the device's memory; use --set data.residence=stream, "
                 f"or another --device ({one_line(str(error), 200)})"
             ) from error
 
-    def _load(self, loading: "Generator[Progress, None, Dataset]") -> "Dataset":
-        """Make the data ready, telling the sinks how far it is."""
+    def _load(self, loading: Generator[Progress, None, T]) -> T:
+        """Make data or weights ready, telling the sinks how far that is."""
         while True:
             try:
                 self._before_start(next(loading))
             except StopIteration as end:
-                dataset: Dataset = end.value
-                return dataset
+                loaded: T = end.value
+                return loaded
 
     def _before_start(self, event: Event) -> None:
         message = self.control.receive()

@@ -41,3 +41,19 @@ def speed(images_per_second: float) -> str:
 def network(config: RunConfig) -> str:
     """Name the network, such as ``ResNet-20, shortcut A``."""
     return config.model.title
+
+
+def count(number: int) -> str:
+    """Write a large count with three or four digits and a unit: ``950``, ``40.55 M``, ``3.66 G``."""
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return f"{number:,}"
+
+
+def size(number: int) -> str:
+    """Write a number of bytes: ``512 B``, ``83.2 MiB``, ``4.1 GiB``."""
+    for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if number >= 1 << power:
+            return f"{number / (1 << power):.1f} {unit}"
+    return f"{number} B"

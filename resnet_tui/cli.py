@@ -8,7 +8,7 @@ import typer
 
 from engine.errors import UserError
 from engine.text import one_line
-from resnet_tui.commands import data, doctor, evaluate, presets, runs, train
+from resnet_tui.commands import data, doctor, evaluate, export, presets, runs, shapes, train
 
 app = typer.Typer(
     name="resnet-tui",
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command()(train.train)
 app.command(name="eval")(evaluate.evaluate)
+app.command()(export.export)
+app.command()(shapes.shapes)
 app.command()(presets.presets)
 app.add_typer(data.app, name="data")
 app.command()(runs.runs)

@@ -15,6 +15,7 @@ from torchvision.datasets import CIFAR10
 
 from engine.config import DataConfig, RunConfig, TrainConfig
 from engine.data import Dataset, load
+from engine.data.checksum import Digest
 from engine.data.download import Remote
 from engine.data.published import Spec
 from engine.events import Progress
@@ -94,7 +95,9 @@ def small_cifar(folder: Path) -> tuple[Spec, Path]:
             tar.addfile(info, io.BytesIO(raw))
     spec = Spec(
         name="cifar10",
-        archive=Remote("http://127.0.0.1:9/small.tar.gz", hashlib.md5(archive.read_bytes()).hexdigest(), 1 << 20),
+        archive=Remote(
+            "http://127.0.0.1:9/small.tar.gz", Digest("md5", hashlib.md5(archive.read_bytes()).hexdigest()), 1 << 20
+        ),
         batches="small-batches",
         files=tuple(contents),
         train=12,

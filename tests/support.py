@@ -69,7 +69,9 @@ _LETTERS = {
     "progress": "p",
     "run_started": "R",
     "model_built": "M",
+    "weights_loaded": "l",
     "epoch_started": "E",
+    "pruned": "x",
     "step": "s",
     "grad_norms": "g",
     "system": "y",
@@ -79,7 +81,7 @@ _LETTERS = {
     "warning": "w",
     "run_finished": "F",
 }
-LEGAL_ORDER = re.compile("p*RM(E(sg?|[yavcpw])*)*F")
+LEGAL_ORDER = re.compile("p*Rl?M(E[yavcpw]*x?(sg?|[yavcpw])*)*F")
 """The order that the docstring of ``engine.events`` allows, a letter a kind."""
 
 

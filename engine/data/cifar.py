@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.data.cache import acquire, cache_folder, held, writing
-from engine.data.checksum import check_md5
+from engine.data.checksum import Digest, check_digest
 from engine.data.dataset import Dataset, Samples
 from engine.data.download import download
 from engine.data.published import SPECS, Place, Spec, download_command, locate
@@ -100,7 +100,7 @@ def verify_batches(spec: Spec, root: Path) -> Generator[Progress, None, None]:
     remedy = f"remove the folder {one_line(str(folder))}; then get it anew with: {download_command(spec, root)}"
     files = [*reader.train_list, *reader.test_list, (reader.meta["filename"], reader.meta["md5"])]
     for name, md5 in files:
-        yield from check_md5(folder / name, md5, remedy)
+        yield from check_digest(folder / name, Digest("md5", md5), remedy)
 
 
 def verify_archive(spec: Spec, archive: Path) -> Generator[Progress, None, None]:
@@ -109,8 +109,8 @@ def verify_archive(spec: Spec, archive: Path) -> Generator[Progress, None, None]
     Raises:
         WorldError: it differs or cannot be read.
     """
-    yield from check_md5(
-        archive, spec.archive.md5, f"remove it; then get it anew with: {download_command(spec, archive.parent)}"
+    yield from check_digest(
+        archive, spec.archive.digest, f"remove it; then get it anew with: {download_command(spec, archive.parent)}"
     )
 
 

@@ -12,7 +12,7 @@ from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
 from engine.data.cache import writing
-from engine.data.checksum import new_md5
+from engine.data.checksum import Digest
 from engine.data.progress import Pace
 from engine.errors import WorldError
 from engine.events import Progress
@@ -27,7 +27,7 @@ class Remote:
     """A file to download."""
 
     url: str
-    md5: str
+    digest: Digest
     max_bytes: int
     """More than this is refused, whatever the server says."""
 
@@ -63,7 +63,7 @@ def download(remote: Remote, target: Path, advice: str) -> Generator[Progress, N
 
 
 def _fetch(remote: Remote, file: BinaryIO) -> Generator[Progress, None, None]:
-    digest = new_md5()
+    digest = remote.digest.new()
     done = 0
     with _open(remote.url) as response:
         total = _content_length(response)
@@ -78,8 +78,8 @@ def _fetch(remote: Remote, file: BinaryIO) -> Generator[Progress, None, None]:
                 yield pace.report(done)
     if total and done < total:
         raise _DownloadError(f"the connection ended after {done:,} of {total:,} bytes")
-    if digest.hexdigest() != remote.md5:
-        raise _DownloadError(f"what came is not the file: md5 {digest.hexdigest()}, expected {remote.md5}")
+    if problem := remote.digest.problem(digest):
+        raise _DownloadError(f"what came is not the file: its {problem}")
     yield pace.report(done)
 
 

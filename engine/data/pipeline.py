@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.data.augment import crop_and_flip, cut_out, draw_crop_and_flip, draw_cutout, draw_mixup
 from engine.data.dataset import Dataset, Samples
 from engine.data.normalise import Normaliser
+from engine.devices import memory
 from engine.errors import UserError
 from engine.seeds import generator
 
@@ -76,13 +77,8 @@ def in_memory(samples: Samples, config: "DataConfig", device: torch.device) -> b
     """Whether ``samples`` shall live on ``device``; ``auto``: if they take less than half of what is free."""
     if config.residence != "auto":
         return config.residence == "memory"
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        import psutil
-
-        free = psutil.virtual_memory().available
-    return samples.nbytes < free // 2
+    known = memory(device) or memory(torch.device("cpu"))
+    return known is not None and samples.nbytes < known[0] // 2
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.data.cache import cache_folder
+from engine.data.checksum import Digest
 from engine.data.download import Remote
 from engine.errors import UserError
 from engine.text import one_line
@@ -54,7 +55,7 @@ SPECS = {
         name="cifar10",
         archive=Remote(
             "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-            "c58f30108f718f92721af3b95e74349a",
+            Digest("md5", "c58f30108f718f92721af3b95e74349a"),
             200 << 20,
         ),
         batches="cifar-10-batches-py",
@@ -68,7 +69,7 @@ SPECS = {
         name="cifar100",
         archive=Remote(
             "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-            "eb9058c3a382ffc7106e4002c42a8d85",
+            Digest("md5", "eb9058c3a382ffc7106e4002c42a8d85"),
             200 << 20,
         ),
         batches="cifar-100-python",

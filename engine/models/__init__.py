@@ -39,7 +39,8 @@ def build(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn
     if features and not isinstance(config, ResidualMlpConfig):
         raise UserError(
             f"model.arch = {config.arch!r} takes images of channels x height x width, and this dataset has "
-            f"{input_shape[0]} features a sample; choose --arch residual-mlp, or an image dataset, such as --dataset digits"
+            f"{input_shape[0]} features a sample; choose --arch residual-mlp, or an image dataset, such as "
+            "--dataset digits"
         )
     if not features and isinstance(config, ResidualMlpConfig):
         raise UserError(

@@ -16,7 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from engine.epochs import EpochRow
-from engine.events import ControlApplied, Evaluated, Event, ModelBuilt, Progress, RunFinished, Warned
+from engine.events import ControlApplied, Evaluated, Event, ModelBuilt, Progress, Pruned, RunFinished, Warned
 from engine.sinks import live, report
 from engine.sinks.table import Table, fit
 from engine.summary import RunSummary
@@ -113,6 +113,8 @@ class ConsoleSink:
                 self._note(report.control(event), "cyan")
             case Evaluated() if not self._summary.ends_epoch(event):
                 self._note(f"evaluated {report.evaluation(event)}", "cyan")
+            case Pruned():
+                self._note(report.pruning(event), "cyan")
             case Warned():
                 self._note(f"warning: {event.message}", "yellow")
             case RunFinished():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine import words
 from engine.epochs import EpochRow
-from engine.events import CheckpointSaved, ControlApplied, Evaluated, Event, ModelBuilt, RunFinished, Warned
+from engine.events import CheckpointSaved, ControlApplied, Evaluated, Event, ModelBuilt, Pruned, RunFinished, Warned
 from engine.files import naming
 from engine.sinks import report
 from engine.summary import RunSummary
@@ -59,6 +59,8 @@ class LogFileSink:
                 return [f"saved {event.path} at step {event.step:,}"]
             case ControlApplied():
                 return [report.control(event)]
+            case Pruned():
+                return [report.pruning(event)]
             case Warned():
                 return [f"warning: {event.message}"]
             case RunFinished():

@@ -2,17 +2,17 @@
 
 import shlex
 from pathlib import Path
+from statistics import median
 
 from engine import words
+from engine.config import WeightsConfig
 from engine.epochs import EpochRow
-from engine.events import ControlApplied, Evaluated
+from engine.events import ControlApplied, Evaluated, Pruned, WeightsLoaded
+from engine.run_dir import DEFAULT_RUNS
 from engine.summary import RunSummary
 from engine.text import one_line
 
 Facts = list[tuple[str, str]]
-
-DEFAULT_RUNS = Path("runs")
-"""Where runs lie unless --runs-dir says otherwise; there a run's name is enough to find it."""
 
 
 def opening(summary: RunSummary, path: Path | None) -> Facts:
@@ -30,6 +30,8 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
         ("device", f"{one_line(summary.device)}, {one_line(summary.precision)}"),
         ("training", f"{steps}, {config.optim.name}, seed {config.train.seed}"),
     ]  # fmt: skip
+    if summary.weights is not None:
+        facts.append(("weights", weights(summary.weights, config.weights)))
     if path is not None:
         facts.append(("run", one_line(str(path))))
     if summary.resumed_at is not None:
@@ -48,6 +50,8 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         facts += _accuracies(summary, summary.rows[-1])
     if summary.params:
         facts.append(("parameters", f"{summary.params:,}"))
+    if summary.config is not None and summary.config.prune.amount:
+        facts += _pruned(summary, summary.config.prune.after_epochs)
     if summary.training_seconds:
         facts.append(("time", _time(summary)))
     if path is not None:
@@ -55,6 +59,24 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         if summary.outcome in {"stopped", "failed"} and summary.checkpoint_step is not None:
             facts.append(("resume", resume_command(path)))
     return facts
+
+
+def weights(event: WeightsLoaded, config: WeightsConfig) -> str:
+    """Word what the run begins with, and every tensor that is not simply carried over."""
+    text = f"{event.loaded:,} tensors of {event.network} ({event.layout}) from {event.source}"
+    for what, names in (
+        ("adapted", event.adapted),
+        ("new as asked for", event.fresh),
+        ("new because they are missing there", event.missing),
+        ("left out", event.left_out),
+    ):
+        if names:
+            text += f"; {what}: {', '.join(names)}"
+    if config.lr_factor != 1:
+        text += f"; learning rate ×{config.lr_factor:g} for what was carried over"
+    if config.frozen_epochs:
+        text += f"; what was carried over is frozen for {_count(config.frozen_epochs, 'epoch')}"
+    return one_line(text, 4000)
 
 
 def control(event: ControlApplied) -> str:
@@ -71,18 +93,54 @@ def evaluation(event: Evaluated) -> str:
     )
 
 
+def pruning(event: Pruned) -> str:
+    """Word what was pruned, with the parts that lost the smallest and the largest share."""
+    shares = [(zeros / weights, part) for part, weights, zeros in event.parts]
+    (least, least_part), (most, most_part) = min(shares), max(shares)
+    return (
+        f"pruned {words.percent(event.zeros / event.weights)} of {event.weights:,} weights before epoch "
+        f"{event.epoch}, none larger than {event.threshold:.3g}: from {words.percent(least)} of {least_part} "
+        f"to {words.percent(most)} of {most_part}; the best epoch is counted anew"
+    )
+
+
+def _pruned(summary: RunSummary, after_epochs: int) -> Facts:
+    event = summary.pruned
+    if event is None:
+        return [("pruned", f"nothing: the run ended before epoch {after_epochs + 1}, at whose start it was due")]
+    text = (
+        f"{event.zeros:,} of {event.weights:,} weights of convolutions and linear layers are zero, "
+        f"{event.weights - event.zeros:,} are left; all parameters compressed with zlib: "
+        f"{words.size(event.compressed_before)} before, {words.size(event.compressed_after)} after; as many "
+        "operations and no other speed, because dense kernels multiply zeros too"
+    )
+    before = [speed for epoch, speed in summary.evaluation_speeds.items() if epoch < event.epoch]
+    after = [speed for epoch, speed in summary.evaluation_speeds.items() if epoch >= event.epoch]
+    if before and after:
+        text += (
+            f"; evaluation measured at {words.speed(median(before))} images/s before (median of "
+            f"{_count(len(before), 'epoch')}), {words.speed(median(after))} after ({_count(len(after), 'epoch')})"
+        )
+    facts = [("pruned", text)]
+    if unpruned := [row for row in summary.rows if row.epoch < event.epoch]:
+        best = max(unpruned, key=lambda row: row.accuracy(summary.choosing_split) or 0.0)
+        facts.append(("before pruning", f"{_reached(summary, best)}: the best epoch of the unpruned network"))
+    return facts
+
+
 def _accuracies(summary: RunSummary, last: EpochRow) -> Facts:
     facts = [("last accuracy", _reached(summary, last))]
     chosen, best_test, error = summary.best(), summary.best("test"), summary.average_error
     by_test = summary.choosing_split == "test"
+    since = " since the pruning" if summary.pruned else ""
     if chosen:
-        why = "the highest test accuracy of all epochs" if by_test else "chosen by validation"
+        why = f"the highest test accuracy of all epochs{since}" if by_test else f"chosen by validation{since}"
         facts.append(("best accuracy", f"{_reached(summary, chosen)}: {why}"))
     if best_test and not by_test:
         facts.append((
             "best test",
             (f"{words.percent(best_test.test_accuracy)} at epoch {best_test.epoch}: "
-            "the highest of all epochs, picked by looking at the test set"),
+            f"the highest of all epochs{since}, picked by looking at the test set"),
         ))  # fmt: skip
     if error is not None:
         facts.append((

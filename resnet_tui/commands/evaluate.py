@@ -1,92 +1,174 @@
-"""``resnet-tui eval``: loss, accuracy, accuracy a class and confusion matrix of the weights that a run kept."""
+"""``resnet-tui eval``: loss, accuracy, accuracy a class and confusion matrix of weights that lie on disk."""
 
 from __future__ import annotations
 
 import json as json_module
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resnet_tui.commands.options import Assignments, Flags, assigned
 from resnet_tui.commands.train import RunsDir
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from engine.evaluate_saved import SavedSplit, Which
+    from engine.events import Evaluated
+    from engine.run_dir import RunDir
+    from engine.weights import Weights
+    from engine.weights.carry import Carried
 
-    from rich.table import Table
-
-    from engine.events import Evaluated, Progress
-
-_WIDEST_CONFUSION = 20
-_CONFUSED_PAIRS = 10
+_DATASETS = {3: "iris", 10: "cifar10", 100: "cifar100"}
+"""What weights with so many classes were most likely trained on."""
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run: its folder, its name, or last.", metavar="RUN")],
-    checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A run (its folder, its name, or last), a file of weights, or a name such as akamaster:resnet20.",
+            metavar="SOURCE",
+        ),
+    ],
+    checkpoint: Annotated[str, typer.Option(help="Of a run: best or last.")] = "best",
     split: Annotated[str, typer.Option(help="test or val.")] = "test",
-    data_dir: Annotated[Path | None, typer.Option(help="Where the dataset lies, if it has moved.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Which data; without it, the run's, or what the number of classes suggests.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the dataset lies.")] = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="How images are normalised; without it, as the weights were trained.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda, cuda:0, …")] = None,
+    assignments: Assignments = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Let a file lack tensors or have too many; each is named.")
+    ] = False,
     runs_dir: RunsDir = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """Evaluate the weights that a run kept."""
+    """Evaluate the weights of a run, of a file, or published ones.
+
+    Files are recognised by the names and shapes of their tensors: this program's own, torchvision,
+    akamaster/pytorch_resnet_cifar10, chenyaofo/pytorch-cifar-models, kuangliu/pytorch-cifar, and the documents' code.
+    """
     from engine import run_dir
-    from engine.config_file import build_config, read_toml
     from engine.errors import UserError
 
     if checkpoint not in {"best", "last"}:
         raise UserError(f"--checkpoint {checkpoint!r}: allowed: best, last")
     if split not in {"test", "val"}:
         raise UserError(f"--split {split!r}: allowed: test, val")
-    found = run_dir.find(runs_dir, run)
-    flags: dict[str, tuple[str, Any]] = {}
-    if data_dir is not None:
-        flags["data.dir"] = ("--data-dir", data_dir)
-    if device is not None:
-        flags["train.device"] = ("--device", device)
-    config = build_config(read_toml(found.config_file), flags, str(found.config_file))
+    which: Which = "best" if checkpoint == "best" else "last"
+    saved_split: SavedSplit = "val" if split == "val" else "test"
+    given = {
+        "data.dataset": ("--dataset", dataset),
+        "data.dir": ("--data-dir", data_dir),
+        "data.normalise": ("--normalise", normalise),
+        "train.device": ("--device", device),
+    }
+    flags: Flags = {key: pair for key, pair in given.items() if pair[1] is not None} | assigned(assignments)
+    try:
+        run = run_dir.find(runs_dir, source)
+    except UserError:
+        _evaluate_weights(source, runs_dir, flags, saved_split, allow_partial=allow_partial, json=json)
+    else:
+        _evaluate_run(run, flags, which, saved_split, json=json)
+
+
+def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *, json: bool) -> None:
+    from engine.config_file import build_config, read_toml
+
+    config = build_config(read_toml(run.config_file), flags, str(run.config_file))
 
     from engine import data
-    from engine.evaluate_run import evaluate_run
+    from engine.evaluate_saved import evaluate_run
+    from resnet_tui.progress import shown
 
     data.check(config.data)
-    evaluating = evaluate_run(
-        found, config, "best" if checkpoint == "best" else "last", "val" if split == "val" else "test"
-    )
-    scores, classes = _shown(evaluating)
+    scores, classes = shown(evaluate_run(run, config, which, split))
     if json:
-        print(json_module.dumps(_as_json(scores, classes, found.name, checkpoint)))
+        origin = {"run": run.name, "checkpoint": which, "epoch": scores.epoch}
+        print(json_module.dumps(origin | _as_json(scores, classes)))
     else:
-        _print(scores, classes, f"{found.name}, {checkpoint} checkpoint (epoch {scores.epoch})")
+        from resnet_tui.scores_view import print_scores
+
+        print_scores(scores, classes, f"{run.name}, {which} checkpoint (epoch {scores.epoch})", ())
 
 
-def _shown(
-    evaluating: Generator[Progress, None, tuple[Evaluated, tuple[str, ...]]],
-) -> tuple[Evaluated, tuple[str, ...]]:
-    """Evaluate, with a bar of progress on standard error where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
+def _evaluate_weights(
+    source: str, runs: Path, flags: Flags, split: SavedSplit, *, allow_partial: bool, json: bool
+) -> None:
+    from engine import data
+    from engine.config_file import build_config
+    from engine.errors import UserError
+    from engine.evaluate_saved import evaluate_weights
+    from engine.text import one_line
+    from engine.weights import load_weights
+    from resnet_tui.progress import shown
 
-    with Bar(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=None)
-        while True:
-            try:
-                event = next(evaluating)
-            except StopIteration as end:
-                result: tuple[Evaluated, tuple[str, ...]] = end.value
-                return result
-            bar.update(task, description=event.activity, completed=event.done, total=event.total or None)
+    weights = shown(load_weights(source, runs))
+    if "data.dataset" not in flags:
+        if weights.classes not in _DATASETS:
+            raise UserError(
+                f"{one_line(source)} tells {weights.classes} classes apart; say on which data: --dataset imagefolder "
+                "--data-dir FOLDER"
+            )
+        flags["data.dataset"] = ("the number of classes", _DATASETS[weights.classes])
+    if weights.model.arch != "residual-mlp" and "data.normalise" not in flags:
+        if weights.normalise is None:
+            raise UserError(
+                f"{one_line(source)} ({weights.layout}) does not say how its training images were normalised; say it "
+                "with --normalise cifar10, cifar100, imagenet, half, pixel-mean or unit"
+            )
+        flags["data.normalise"] = ("the weights", weights.normalise)
+    config = build_config({}, flags)
+    data.check(config.data)
+    scores, classes, carried = shown(evaluate_weights(weights, config, split, allow_partial=allow_partial))
+    if json:
+        print(json_module.dumps(_origin(weights, carried, config.data.normalise) | _as_json(scores, classes)))
+    else:
+        from resnet_tui.scores_view import print_scores
+
+        print_scores(scores, classes, one_line(source), _facts(weights, carried, config.data.normalise))
 
 
-def _as_json(scores: Evaluated, classes: tuple[str, ...], run: str, checkpoint: str) -> dict[str, Any]:
+def _facts(weights: Weights, carried: Carried, normalise: str) -> list[tuple[str, str]]:
+    from engine.text import one_line
+    from engine.weights.carry import listed
+
+    facts = [
+        ("network", f"{weights.model.title}, {weights.classes} classes"),
+        ("layout", weights.layout),
+        ("loaded", f"{len(carried.loaded)} tensors; sha256 {weights.sha256[:16]}…"),
+    ]
+    if carried.missing:
+        facts.append(("missing", f"random instead: {listed(carried.missing)}"))
+    if carried.left_out:
+        facts.append(("left out", listed(carried.left_out)))
+    if weights.model.arch != "residual-mlp":
+        facts.append(("normalised", one_line(normalise)))
+    return facts
+
+
+def _origin(weights: Weights, carried: Carried, normalise: str) -> dict[str, Any]:
     return {
-        "run": run,
-        "checkpoint": checkpoint,
+        "source": weights.source,
+        "network": weights.model.title,
+        "model": weights.model.model_dump(mode="json"),
+        "layout": weights.layout,
+        "sha256": weights.sha256,
+        "normalise": normalise,
+        "loaded": len(carried.loaded),
+        "missing": carried.missing,
+        "left_out": carried.left_out,
+    }
+
+
+def _as_json(scores: Evaluated, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {
         "split": scores.split,
-        "epoch": scores.epoch,
         "images": scores.images,
         "loss": scores.loss if math.isfinite(scores.loss) else None,
         "accuracy": scores.accuracy,
@@ -97,76 +179,3 @@ def _as_json(scores: Evaluated, classes: tuple[str, ...], run: str, checkpoint: 
         },
         "confusion": scores.confusion,
     }
-
-
-def _print(scores: Evaluated, classes: tuple[str, ...], title: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    top5 = "" if scores.top5 is None else f", top-5 accuracy {scores.top5:.2%}"
-    console.print(Text(title, "bold"))
-    console.print(
-        Text(
-            f"{scores.split}: loss {scores.loss:.4f}, accuracy {scores.accuracy:.2%}{top5}, "
-            f"{scores.images:,} images in {scores.seconds:.1f} s"
-        )
-    )
-    console.print(_class_table(scores, classes))
-    if len(classes) <= _WIDEST_CONFUSION:
-        console.print(_confusion_table(scores, classes))
-    console.print(_confused_table(scores, classes))
-
-
-def _class_table(scores: Evaluated, classes: tuple[str, ...]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title="accuracy a class", title_justify="left", box=None)
-    table.add_column("class")
-    table.add_column("accuracy", justify="right")
-    table.add_column("right of", justify="right")
-    for index, (name, accuracy) in enumerate(zip(classes, scores.per_class, strict=True)):
-        row = scores.confusion[index]
-        shown = f"{accuracy:.2%}" if math.isfinite(accuracy) else "-"
-        table.add_row(Text(name), shown, f"{row[index]:,} of {sum(row):,}")
-    return table
-
-
-def _confusion_table(scores: Evaluated, classes: tuple[str, ...]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title="confusion (rows: true class, columns: predicted)", title_justify="left", box=None)
-    table.add_column("")
-    short = [name[:5] for name in classes]
-    if len(set(short)) < len(short):
-        short = [str(index + 1) for index in range(len(classes))]  # in the order of the rows
-    for name in short:
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    for index, (name, row) in enumerate(zip(classes, scores.confusion, strict=True)):
-        cells = [Text(str(count), "bold green" if i == index else "") for i, count in enumerate(row)]
-        table.add_row(Text(name), *cells)
-    return table
-
-
-def _confused_table(scores: Evaluated, classes: tuple[str, ...]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    pairs = sorted(
-        (
-            (count, classes[true], classes[predicted])
-            for true, row in enumerate(scores.confusion)
-            for predicted, count in enumerate(row)
-            if true != predicted and count
-        ),
-        reverse=True,
-    )
-    table = Table(title="most confused", title_justify="left", box=None)
-    table.add_column("true")
-    table.add_column("predicted")
-    table.add_column("images", justify="right")
-    for count, true, predicted in pairs[:_CONFUSED_PAIRS]:
-        table.add_row(Text(true), Text(predicted), str(count))
-    return table

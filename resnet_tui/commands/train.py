@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from resnet_tui.commands.options import (
+    Arch,
+    Assignments,
+    Block,
+    Depth,
+    Flags,
+    Shortcut,
+    StemOption,
+    Width,
+    model_flags,
+)
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
@@ -21,11 +33,21 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="RESNET_TUI_RUNS", h
 def train(
     preset: Annotated[str | None, typer.Option(help="A preset's name or a .toml file. [default: quickstart]")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Train without the dashboard.")] = False,
-    arch: Annotated[
-        str | None, typer.Option(help="resnet, highway, densenet, inception-resnet, residual-mlp.")
+    arch: Arch = None,
+    depth: Depth = None,
+    shortcut: Shortcut = None,
+    block: Block = None,
+    stem: StemOption = None,
+    width: Width = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin with these: a run, a file, or a name such as torchvision:resnet34.", metavar="SOURCE"
+        ),
     ] = None,
-    depth: Annotated[str | None, typer.Option(help="Number of layers.", metavar="INTEGER")] = None,
-    shortcut: Annotated[str | None, typer.Option(help="A, B, C, or none for a plain network.")] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Let --weights lack tensors or have too many; each is named.")
+    ] = False,
     dataset: Annotated[
         str | None, typer.Option(help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")
     ] = None,
@@ -41,10 +63,7 @@ def train(
         str | None,
         typer.Option(help="Stop at this accuracy (0.95 for 95 %); exit 4 if missed.", metavar="FLOAT"),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any setting: section.key=value. May be repeated.", metavar="KEY=VALUE"),
-    ] = None,
+    assignments: Assignments = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with a run: its folder, its name, or last.", metavar="RUN")
     ] = None,
@@ -60,14 +79,12 @@ def train(
     128+n ended by signal n, with a checkpoint saved.
     """
     from engine import data
-    from engine.config_file import parse_assignment
 
-    flags: dict[str, tuple[str, Any]] = {
+    flags: Flags = {
         key: (flag, value)
         for key, flag, value in (
-            ("model.arch", "--arch", arch),
-            ("model.depth", "--depth", depth),
-            ("model.shortcut", "--shortcut", shortcut),
+            ("weights.source", "--weights", _absolute_source(weights, runs_dir)),
+            ("weights.allow_partial", "--allow-partial", allow_partial or None),
             ("data.dataset", "--dataset", dataset),
             ("data.dir", "--data-dir", data_dir),
             ("train.device", "--device", device),
@@ -79,9 +96,7 @@ def train(
         )
         if value is not None
     }
-    for assignment in assignments or []:
-        key, value = parse_assignment(assignment)
-        flags[key] = (f"--set {assignment}", value)
+    flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
     config = _resumed_config(run, flags) if run is not None else _new_config(preset, flags)
     data.check(config.data)
@@ -90,7 +105,23 @@ def train(
     raise typer.Exit(_train(config, runs_dir, run, as_json=json))
 
 
-def _new_config(preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunConfig:
+def _absolute_source(source: str | None, runs: Path) -> str | None:
+    """Make a run or file absolute, so that the run's own configuration holds wherever and whenever it is read."""
+    from engine import run_dir
+    from engine.errors import UserError
+
+    if source is None:
+        return None
+    try:
+        return str(run_dir.find(runs, source).path.absolute())
+    except UserError:  # a published name, a file, or nothing; who loads it says so
+        try:
+            return str(Path(source).absolute()) if Path(source).exists() else source
+        except OSError:
+            return source
+
+
+def _new_config(preset: str | None, flags: Flags) -> RunConfig:
     from engine import presets
     from engine.config_file import build_config
 
@@ -101,7 +132,7 @@ def _new_config(preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunCon
     return config
 
 
-def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: dict[str, tuple[str, Any]]) -> RunDir:
+def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags) -> RunDir:
     from engine import run_dir
     from engine.errors import UserError
 
@@ -116,7 +147,7 @@ def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: dict[
     return run_dir.find(runs_dir, resume)
 
 
-def _resumed_config(run: RunDir, flags: dict[str, tuple[str, Any]]) -> RunConfig:
+def _resumed_config(run: RunDir, flags: Flags) -> RunConfig:
     from engine.config_file import build_config, read_toml
     from engine.errors import UserError
     from engine.summary import read_summary

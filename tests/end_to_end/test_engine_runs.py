@@ -13,7 +13,7 @@ from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
 
 import engine
 from engine import events as ev
-from engine import loop, run_dir
+from engine import run_dir
 from engine.config import RunConfig
 from engine.control import (
     CheckpointNow,
@@ -34,6 +34,7 @@ from engine.learner import Learner
 from engine.run_dir import RunDir
 from engine.sinks import Sink
 from engine.thread import EngineThread
+from engine.train import train as iterate
 
 
 def train(
@@ -294,7 +295,7 @@ def test_a_moved_average_of_the_weights_is_what_is_evaluated(tmp_path: Path) -> 
     averaged = train(tiny(train__ema_decay=0.99), tmp_path)
     assert [e.loss for e in of(plain, ev.Step)] == [e.loss for e in of(averaged, ev.Step)]
     assert [e.loss for e in of(plain, ev.Evaluated)] != [e.loss for e in of(averaged, ev.Evaluated)]
-    from engine.evaluate_run import evaluate_run
+    from engine.evaluate_saved import evaluate_run
 
     run = run_dir.find(tmp_path, "last")
     evaluating = evaluate_run(run, run.config(), "last", "test")
@@ -413,8 +414,8 @@ def test_a_sink_that_cannot_be_closed_does_not_keep_the_run_locked(tmp_path: Pat
 
 
 def test_the_generator_alone_is_a_whole_run() -> None:
-    """``engine.loop.train`` without thread, sinks or disk."""
-    events = list(loop.train(tiny()))
+    """``engine.train.train`` without thread, sinks or disk."""
+    events = list(iterate(tiny()))
     assert LEGAL_ORDER.fullmatch(letters(events))
     assert outcome(events).steps == 10
     assert of(events, ev.CheckpointSaved) == []

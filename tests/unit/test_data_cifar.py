@@ -18,6 +18,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from engine.config import DataConfig
 from engine.data import check, load
+from engine.data.checksum import Digest
 from engine.data.published import SPECS, Spec
 from engine.errors import UserError, WorldError
 from engine.events import Progress
@@ -93,7 +94,7 @@ def test_what_is_published_is_what_torchvision_knows(name: str) -> None:
     spec = SPECS[name]
     reader = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
     assert spec.reader() is reader
-    assert (spec.archive.url, spec.archive.md5) == (reader.url, reader.tgz_md5)
+    assert (spec.archive.url, spec.archive.digest) == (reader.url, Digest("md5", reader.tgz_md5))
     assert (spec.archive_name, spec.batches) == (reader.filename, reader.base_folder)
     named = [*(entry[0] for entry in reader.train_list + reader.test_list), reader.meta["filename"]]
     assert set(spec.files) == set(named)
@@ -150,7 +151,8 @@ def test_a_damaged_archive_is_named_and_not_unpacked(given: tuple[Spec, Path], d
     else:
         raw[len(raw) // 2] ^= 1
     archive.write_bytes(raw)
-    message = f"{archive}: damaged or incomplete: its md5 is [0-9a-f]{{32}}, expected {spec.archive.md5}; remove it"
+    expected = spec.archive.digest.value
+    message = f"{archive}: damaged or incomplete: its md5 is [0-9a-f]{{32}}, expected {expected}; remove it"
     with pytest.raises(WorldError, match=message) as caught:
         loaded(dataset="cifar10", dir=archive.parent)
     assert caught.value.exit_status == 1
@@ -198,7 +200,7 @@ def test_downloads_with_progress_into_the_cache_and_only_once(
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        ({"content": b"short"}, "what came is not the file: md5 [0-9a-f]{32}, expected [0-9a-f]{32}"),
+        ({"content": b"short"}, "what came is not the file: its md5 is [0-9a-f]{32}, expected [0-9a-f]{32}"),
         ({"content": b"short", "announced": 99}, "the connection ended after 5 of 99 bytes"),
         ({"content": b"x" * (1 << 21), "announced": 0}, "what came is not the file"),
         ({"content": b"x", "announced": 1 << 30}, "larger than the 1,048,576 bytes it may have"),
@@ -258,8 +260,8 @@ def test_an_archive_cannot_write_outside_its_folder(
         info = tarfile.TarInfo("../../escaped")
         info.size = 1
         tar.addfile(info, io.BytesIO(b"x"))
-    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-    monkeypatch.setitem(SPECS, "cifar10", replace(spec, archive=replace(spec.archive, md5=md5)))
+    digest = Digest("md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    monkeypatch.setitem(SPECS, "cifar10", replace(spec, archive=replace(spec.archive, digest=digest)))
     with pytest.raises(WorldError, match="cannot be unpacked"):
         loaded(dataset="cifar10", dir=archive.parent)
     assert not list(tmp_path.rglob("escaped"))

@@ -282,6 +282,7 @@ def test_auto_residence_follows_free_memory(monkeypatch: pytest.MonkeyPatch) -> 
 
     class Memory:
         available = 0
+        total = 0
 
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
     kinds = []

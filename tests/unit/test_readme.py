@@ -31,7 +31,7 @@ def test_every_file_that_is_linked_exists() -> None:
 
 def test_every_preset_that_is_named_exists() -> None:
     named = set(re.findall(r"--preset ([a-z0-9-]+)(?=\s|$)", README)) | set(
-        re.findall(r"`((?:resnet|plain)\d+-[a-z0-9-]+)`", README)
+        re.findall(r"`([a-z]+[a-z0-9-]*-cifar[a-z0-9-]+)`", README)
     )
     assert len(named) >= 5
     assert named <= set(presets.names())

@@ -1,0 +1,89 @@
+"""Rolls the rows of a shape table up to blocks or stages. Works on rows alone; imports no torch."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Literal
+
+from engine.events import ShapeRow
+from engine.shapes.formula import shape_text
+
+Detail = Literal["stages", "blocks", "operations"]
+DETAILS: tuple[Detail, ...] = ("stages", "blocks", "operations")
+_ENDS = ("stem", "head")
+
+
+def grouped(rows: Iterable[ShapeRow], detail: Detail) -> tuple[ShapeRow, ...]:
+    """Return a row for each stage, each block, or each operation.
+
+    Stem and head have a row for each operation that changes the shape, with the norms and ReLUs after it in it.
+    Sums are of all operations in a group. Its kernel, stride, padding and formula are those of the operation that
+    decides its shape: the first that changes height or width, else the first convolution or linear layer.
+    """
+    if detail == "operations":
+        return tuple(rows)
+    return tuple(_merged(key, list(group)) for key, group in groupby(rows, key=_Key(detail)))
+
+
+class _Key:
+    """Names the group that a row belongs to; remembers the last, which norms and ReLUs of stem and head join."""
+
+    def __init__(self, detail: Detail) -> None:
+        self._detail = detail
+        self._last = ""
+
+    def __call__(self, row: ShapeRow) -> str:
+        if row.stage not in _ENDS:
+            self._last = row.stage if self._detail == "stages" else f"{row.stage}.{row.block}"
+        elif row.kernel or row.op == "Flatten" or not self._last.startswith(row.stage):
+            self._last = row.name  # a flattening belongs to the linear layer after it
+        return self._last
+
+
+def _merged(key: str, rows: list[ShapeRow]) -> ShapeRow:
+    first, last, decisive = rows[0], rows[-1], _decisive(rows)
+    blocks = len(dict.fromkeys(row.block for row in rows if row.block))
+    return ShapeRow(
+        stage=first.stage,
+        block=first.block if blocks == 1 else "",
+        name=key if blocks else decisive.name,
+        op=decisive.op if not blocks else _composition(rows) if blocks == 1 else f"{blocks} blocks",
+        kernel=decisive.kernel,
+        stride=decisive.stride,
+        padding=decisive.padding,
+        input=first.input,
+        output=last.output,
+        params=sum(row.params for row in rows),
+        macs=sum(row.macs for row in rows),
+        formula=decisive.formula,
+        flops=sum(row.flops for row in rows),
+        activation_bytes=sum(row.activation_bytes for row in rows),
+        receptive_field=last.receptive_field,
+    )
+
+
+def _decisive(rows: list[ShapeRow]) -> ShapeRow:
+    def candidates() -> Iterator[ShapeRow]:
+        yield from (row for row in rows if row.kernel and row.input[1:] != row.output[1:])
+        yield from (row for row in rows if row.op in {"Conv2d", "Linear"})
+        yield from (row for row in rows if row.input != row.output)
+        yield rows[0]
+
+    return next(candidates())
+
+
+_SHORTCUTS = {"Identity": "identity", "ZeroPadShortcut": "zero-pad", "Conv2d": "projection", "Linear": "projection"}
+_MAIN = {"Linear": "linear", "Concat": "concat", "Gate": "gate", "MaxPool2d": "max-pool", "AvgPool2d": "average-pool"}
+
+
+def _composition(rows: list[ShapeRow]) -> str:
+    """Name what a block is made of, such as ``3×3, 3×3 + zero-pad``."""
+    main: list[str] = []
+    shortcut = ""
+    for row in rows:
+        if ".shortcut" in row.name:
+            shortcut = shortcut or f" + {_SHORTCUTS[row.op]}"
+        elif row.op == "Conv2d":
+            main.append(shape_text(row.kernel))
+        elif row.op in _MAIN:
+            main.append(_MAIN[row.op])
+    return ", ".join(main) + shortcut

@@ -1,0 +1,95 @@
+"""``resnet-tui export``: weights in files for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_tui.commands.train import RunsDir
+
+if TYPE_CHECKING:
+    from engine.weights import Weights
+
+_SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx"}
+
+
+def export(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A run (its folder, its name, or last), a file of weights, or a name such as akamaster:resnet20.",
+            metavar="SOURCE",
+        ),
+    ],
+    file_format: Annotated[str, typer.Option("--format", help="safetensors or onnx.")] = "safetensors",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file. [default: the network's name, here]")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="Of a run: best or last.")] = "best",
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="For onnx: the size of one image.", metavar="CxHxW")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Write the weights of a run, of a file, or published ones, as safetensors or ONNX.
+
+    The safetensors file says in its header what network it is, for which classes, and how its images are normalised;
+    `resnet-tui eval` and `--weights` read it. The ONNX network takes normalised images in batches of any size; it is
+    run beside PyTorch before it is written, and refused where the logits differ.
+    """
+    from engine.config_file import nearest
+    from engine.errors import UserError
+    from engine.text import one_line
+
+    if file_format not in _SUFFIXES:
+        allowed = ", ".join(_SUFFIXES)
+        raise UserError(f"--format {one_line(file_format)!r}: allowed: {allowed}{nearest(file_format, _SUFFIXES)}")
+    if checkpoint not in {"best", "last"}:
+        raise UserError(f"--checkpoint {one_line(checkpoint)!r}: allowed: best, last")
+    if output is not None and output.exists() and not force:
+        raise UserError(f"--output {one_line(str(output))}: there is such a file; give another name, or --force")
+
+    from engine.weights import load_weights
+    from resnet_tui.progress import shown
+
+    weights = shown(load_weights(source, runs_dir, "best" if checkpoint == "best" else "last"))
+    _check_complete(weights)
+    path = output or Path(f"{weights.model.slug}{_SUFFIXES[file_format]}")
+    if output is None and path.exists() and not force:
+        raise UserError(f"{path}: there is such a file; give a name with --output, or --force")
+    print(f"{one_line(str(path))}: {_write(weights, file_format, path, input_shape)}")
+
+
+def _check_complete(weights: Weights) -> None:
+    from engine.errors import UserError
+    from engine.text import one_line
+    from engine.weights.carry import listed
+
+    if weights.missing or weights.left_out:
+        missing, left_out = (listed(list(names)) or "nothing" for names in (weights.missing, weights.left_out))
+        raise UserError(
+            f"{one_line(weights.source)} is no complete {weights.model.title}: missing: {missing}; without a place "
+            f"in it: {left_out}; give the file of a whole network"
+        )
+
+
+def _write(weights: Weights, file_format: str, path: Path, input_shape: str | None) -> str:
+    """Write the file and say what it holds."""
+    from engine.export import export_onnx, export_safetensors
+
+    what = (
+        f"{weights.model.title}, {weights.classes} classes, images normalised as {weights.normalise or 'not known'}"
+    )
+    if file_format == "safetensors":
+        export_safetensors(weights, path)
+        return f"{len(weights.tensors)} tensors of {what}"
+    from resnet_tui.commands.shapes import input_of
+
+    compared = export_onnx(weights, input_of(input_shape, weights.model, weights.channels), path)
+    return (
+        f"{what}; run beside PyTorch: logits differ by at most {compared.difference:.2g} "
+        f"(the largest is {compared.largest:.3g})"
+    )

@@ -1,0 +1,61 @@
+"""Flags that several commands take, and what they set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+Arch = Annotated[
+    str | None, typer.Option("--arch", help="resnet, highway, densenet, inception-resnet, residual-mlp.")
+]
+Depth = Annotated[str | None, typer.Option("--depth", help="Number of layers.", metavar="INTEGER")]
+Shortcut = Annotated[
+    str | None, typer.Option("--shortcut", help="A, B, C, or none for a plain network.", metavar="KIND")
+]
+Block = Annotated[str | None, typer.Option("--block", help="basic or bottleneck.", metavar="KIND")]
+StemOption = Annotated[
+    str | None,
+    typer.Option("--stem", help="cifar (3x3), stride2 (3x3, stride 2), imagenet (7x7 and pooling).", metavar="KIND"),
+]
+Width = Annotated[str | None, typer.Option("--width", help="Multiplies the channels.", metavar="FLOAT")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting: section.key=value. May be repeated.", metavar="KEY=VALUE"),
+]
+Flags = dict[str, tuple[str, Any]]
+"""Dotted key to (the flag as the person wrote it, value)."""
+
+
+def model_flags(
+    arch: str | None,
+    depth: str | None,
+    shortcut: str | None,
+    block: str | None,
+    stem: str | None,
+    width: str | None,
+    assignments: list[str] | None,
+) -> Flags:
+    """Return what the flags set; ``--set`` wins over the others.
+
+    Raises:
+        ConfigError: an assignment is not ``section.key=value``.
+    """
+    given = {"arch": arch, "depth": depth, "shortcut": shortcut, "block": block, "stem": stem, "width": width}
+    flags: Flags = {f"model.{key}": (f"--{key}", value) for key, value in given.items() if value is not None}
+    return flags | assigned(assignments)
+
+
+def assigned(assignments: list[str] | None) -> Flags:
+    """Return what ``--set`` sets.
+
+    Raises:
+        ConfigError: an assignment is not ``section.key=value``.
+    """
+    from engine.config_file import parse_assignment
+
+    flags: Flags = {}
+    for assignment in assignments or []:
+        key, value = parse_assignment(assignment)
+        flags[key] = (f"--set {assignment}", value)
+    return flags

@@ -1,0 +1,199 @@
+"""``resnet-tui shapes``: what comes out of every layer of a network, why, and what it costs."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import json as json_module
+import sys
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resnet_tui.commands.options import Arch, Assignments, Block, Depth, Shortcut, StemOption, Width, model_flags
+
+if TYPE_CHECKING:
+    from engine.config import ModelConfig, RunConfig
+    from engine.shapes.groups import Detail
+    from engine.shapes.table import ShapeTable
+
+_CLASSES = {"cifar100": 100, "iris": 3}
+"""Of the datasets with other than ten."""
+
+
+def shapes(
+    preset: Annotated[str | None, typer.Option(help="A preset's name or a .toml file.")] = None,
+    arch: Arch = None,
+    depth: Depth = None,
+    shortcut: Shortcut = None,
+    block: Block = None,
+    stem: StemOption = None,
+    width: Width = None,
+    assignments: Assignments = None,
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Input, such as 3x224x224 or, for features, 4.", metavar="CxHxW")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of logits.")] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Batch for the memory.", metavar="INTEGER")] = None,
+    detail: Annotated[
+        str | None,
+        typer.Option(help="stages, blocks or operations. [default: blocks; with --json and --csv, operations]"),
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option(help="One row in full: stage2.block1.conv1, stage2.block1, stage2, …", metavar="ROW")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print rows and totals as JSON.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")] = False,
+) -> None:
+    """Show the shape, formula, parameters, operations, memory and receptive field of every layer.
+
+    Nothing is allocated or computed: networks of any size take seconds, on any machine. MACs are
+    multiply-accumulates of convolutions and linear layers; FLOPs are two for each MAC, and nothing else is counted.
+    Memory is what a batch keeps for the backward pass, in float32.
+    """
+    from engine.errors import UserError
+
+    if json and csv:
+        raise UserError("--json and --csv: give one of them")
+    config = _config(preset, model_flags(arch, depth, shortcut, block, stem, width, assignments), batch_size)
+    shown = _detail(detail, as_data=json or csv)
+    shape = input_of(input_shape, config.model)
+    if classes is not None and not 1 <= classes <= 1_000_000:
+        raise UserError(f"--classes {classes}: allowed: 1 to 1,000,000")
+
+    from engine.shapes.trace import shape_table
+
+    outputs = classes or _CLASSES.get(config.data.dataset, 10)
+    table = shape_table(config.model, shape, outputs, config.train.batch_size)
+    if explain is not None:
+        _explain(table, explain)
+    elif json:
+        _print_json(table, config, shown)
+    elif csv:
+        _print_csv(table, shown)
+    else:
+        from resnet_tui.shape_view import print_table
+
+        print_table(table, config, shown)
+    if table.failure is not None:
+        from engine.shapes.formula import shape_text
+
+        sys.stdout.flush()
+        failed = table.failure
+        raise UserError(
+            f"{config.model.title} does not fit an input of {shape_text(shape)}: {failed.name} ({failed.op}): "
+            f"{failed.reason}; give a larger --input"
+        )
+
+
+def _config(preset: str | None, flags: dict[str, tuple[str, Any]], batch_size: str | None) -> RunConfig:
+    from engine import presets
+    from engine.config_file import build_config
+
+    tree, file = presets.load(preset) if preset is not None else ({}, "defaults")
+    if batch_size is not None:
+        flags["train.batch_size"] = ("--batch-size", batch_size)
+    if preset is None and flags.get("model.arch", ("", ""))[1] == "residual-mlp":
+        tree = {"data": {"dataset": "iris"}}
+    return build_config(tree, flags, file)
+
+
+def _detail(given: str | None, *, as_data: bool) -> Detail:
+    from engine.config_file import nearest
+    from engine.errors import UserError
+    from engine.shapes.groups import DETAILS
+
+    if given is None:
+        return "operations" if as_data else "blocks"
+    for detail in DETAILS:
+        if detail == given:
+            return detail
+    raise UserError(f"--detail {given!r}: allowed: {', '.join(DETAILS)}{nearest(given, DETAILS)}")
+
+
+def input_of(given: str | None, model: ModelConfig, channels: int | None = None) -> tuple[int, ...]:
+    """Read ``CxHxW`` or ``F``; not given: what the network is made for.
+
+    Raises:
+        UserError: it is neither.
+    """
+    from engine.errors import UserError
+    from engine.text import one_line
+
+    if given is None:
+        if model.arch == "residual-mlp":
+            return (channels or 4,)
+        size = 224 if model.arch == "resnet" and model.stem == "imagenet" else 32
+        return (channels or 3, size, size)
+    parts = given.lower().replace("×", "x").split("x")
+    if not (
+        len(parts) in {1, 3} and all(part.isascii() and part.isdecimal() and int(part[:6]) >= 1 for part in parts)
+    ):
+        raise UserError(
+            f"--input {one_line(given)!r}: write channels x height x width, such as 3x224x224, or a number of "
+            "features, such as 4; all at least 1"
+        )
+    shape = tuple(int(part) for part in parts)
+    if max(shape) > 65_536:
+        raise UserError(f"--input {one_line(given)!r}: allowed: at most 65536 in each direction")
+    return shape
+
+
+def _explain(table: ShapeTable, name: str) -> None:
+    from rich.console import Console
+
+    from engine.config_file import nearest
+    from engine.errors import UserError
+    from engine.shapes.explain import explain
+    from engine.shapes.groups import DETAILS, grouped
+    from engine.text import one_line
+    from resnet_tui.facts import print_facts
+
+    rows = {row.name: row for detail in DETAILS for row in grouped(table.rows, detail)}
+    rows |= {row.name: row for row in table.rows}  # an operation of the stem also names its group
+    if name not in rows:
+        raise UserError(
+            f"--explain {one_line(name)!r}: no such row{nearest(name, rows)}; --detail operations lists them all"
+        )
+    print_facts(Console(), [("row", name), *explain(rows[name], table.batch_size)])
+
+
+def _print_json(table: ShapeTable, config: RunConfig, detail: Detail) -> None:
+    from engine.shapes.groups import grouped
+    from engine.shapes.table import training_memory
+
+    memory = training_memory(table, config.optim.name, config.optim.momentum)
+    print(
+        json_module.dumps(
+            {
+                "network": config.model.title,
+                "input": table.input,
+                "batch_size": table.batch_size,
+                "rows": [asdict(row) for row in grouped(table.rows, detail)],
+                "totals": {
+                    "params": table.params,
+                    "trainable_params": table.trainable_params,
+                    "buffers": table.buffers,
+                    "macs": table.macs,
+                    "flops": table.flops,
+                    "activation_bytes": table.activation_bytes,
+                },
+                "training_memory_bytes": asdict(memory) | {"total": memory.total},
+                "failure": asdict(table.failure) if table.failure is not None else None,
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+    )
+
+
+def _print_csv(table: ShapeTable, detail: Detail) -> None:
+    from engine.events import ShapeRow
+    from engine.shapes.groups import grouped
+
+    names = [field.name for field in fields(ShapeRow)]
+    writer = csv_module.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    for row in grouped(table.rows, detail):
+        values = (getattr(row, name) for name in names)
+        writer.writerow(["x".join(map(str, value)) if isinstance(value, tuple) else value for value in values])

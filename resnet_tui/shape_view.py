@@ -1,0 +1,137 @@
+"""The shape table as text: as many columns as fit the terminal, the formula below each row where it is narrow."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from engine import words
+from engine.config import RunConfig
+from engine.events import ShapeRow
+from engine.shapes.formula import shape_text
+from engine.shapes.groups import Detail, grouped
+from engine.shapes.table import ShapeTable, training_memory
+from resnet_tui.facts import print_facts
+
+_PIPE_WIDTH = 240
+_GAP = 2
+
+
+class Column(NamedTuple):
+    """One column: its header, and what it shows of a row."""
+
+    header: str
+    cell: Callable[[ShapeRow], str]
+    right: bool = False
+    style: str = ""
+
+
+def _window(row: ShapeRow) -> str:
+    if not row.kernel:
+        return ""
+    return "/".join(_square(values) for values in (row.kernel, row.stride, row.padding))
+
+
+def _square(values: tuple[int, ...]) -> str:
+    """Write two equal numbers once."""
+    return str(values[0]) if values and len(set(values)) == 1 else shape_text(values)
+
+
+ALWAYS = (
+    Column("layer", lambda row: row.name, style="bold"),
+    Column("operation", lambda row: row.op),
+    Column("output", lambda row: shape_text(row.output), right=True, style="cyan"),
+    Column("params", lambda row: f"{row.params:,}", right=True),
+    Column("MACs", lambda row: words.count(row.macs), right=True),
+)
+WHERE_THEY_FIT = (
+    Column("k/s/p", _window),
+    Column("formula", lambda row: row.formula, style="dim"),
+    Column("memory", lambda row: words.size(row.activation_bytes), right=True),
+    Column("field", lambda row: _square(row.receptive_field), right=True),
+    Column("input", lambda row: shape_text(row.input), right=True),
+    Column("FLOPs", lambda row: words.count(row.flops), right=True),
+)
+"""In the order in which they are wanted."""
+ORDER = ("layer", "operation", "k/s/p", "input", "output", "formula", "params", "MACs", "FLOPs", "memory", "field")
+LEGEND = {
+    "k/s/p": "k/s/p: kernel, stride, padding",
+    "memory": "memory: kept for the backward pass",
+    "field": "field: receptive field in pixels",
+}
+
+
+def columns(rows: Sequence[ShapeRow], width: int) -> list[Column]:
+    """Return the columns that fit into ``width``, from left to right."""
+    chosen = list(ALWAYS)
+    used = sum(_width(column, rows) + _GAP for column in chosen)
+    for column in WHERE_THEY_FIT:
+        needed = _width(column, rows) + _GAP
+        if used + needed <= width + _GAP:
+            chosen.append(column)
+            used += needed
+    return sorted(chosen, key=lambda column: ORDER.index(column.header))
+
+
+def _width(column: Column, rows: Sequence[ShapeRow]) -> int:
+    return max(len(column.header), *(len(column.cell(row)) for row in rows), 0)
+
+
+def print_table(table: ShapeTable, config: RunConfig, detail: Detail) -> None:
+    """Print title, table and totals to standard output."""
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    rows = grouped(table.rows, detail)
+    shown = columns(rows, console.width)
+    console.print(Text.assemble((config.model.title, "bold"), f", input {shape_text(table.input)}"))
+    if rows:
+        console.print(_table(rows, shown))
+    legend = [text for header, text in LEGEND.items() if any(column.header == header for column in shown)]
+    console.print(Text("; ".join(legend), "dim"))
+    console.print()
+    print_facts(console, _totals(table, config))
+
+
+def _table(rows: Sequence[ShapeRow], shown: Sequence[Column]) -> Table:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+    for column in shown:
+        table.add_column(column.header, justify="right" if column.right else "left", no_wrap=True)
+    below = all(column.header != "formula" for column in shown)
+    for row in rows:
+        table.add_row(*(Text(column.cell(row), column.style) for column in shown))
+        if below:
+            table.add_row(Text(""), Text(row.formula, "dim"))
+    return table
+
+
+def _totals(table: ShapeTable, config: RunConfig) -> list[tuple[str, str]]:
+    memory = training_memory(table, config.optim.name, config.optim.momentum)
+    other = table.params - table.trainable_params
+    parts = (
+        f"weights {words.size(memory.weights)}, gradients {words.size(memory.gradients)}, "
+        f"{config.optim.name} state {words.size(memory.optimiser)}, activations {words.size(memory.activations)}, "
+        f"images {words.size(memory.batch)}"
+    )
+    batch = f"batch {table.batch_size:,}"
+    params = f"{table.params:,}: {table.trainable_params:,} trainable, {other:,} other; "
+    return [
+        ("parameters", f"{params}besides, {table.buffers:,} running statistics of norms"),
+        ("MACs", f"{table.macs:,} a sample"),
+        ("FLOPs", f"{table.flops:,} a sample, two for each MAC"),
+        ("activations", f"{words.size(table.activation_bytes)} kept for the backward pass at {batch}"),
+        ("to train", f"{words.size(memory.total)} at {batch} in float32: {parts}"),
+        ("device", _device()),
+    ]
+
+
+def _device() -> str:
+    from engine.devices import describe, memory, resolve
+
+    device = resolve("auto")
+    known = memory(device)
+    if known is None:
+        return f"{describe(device)}, memory not known"
+    free, total = known
+    return f"{describe(device)}: {words.size(total)}, {words.size(free)} of it free"
