@@ -1,17 +1,16 @@
 """The shape table as text: as many columns as fit the terminal, the formula below each row where it is narrow."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from engine import words
 from engine.config import RunConfig
 from engine.events import ShapeRow
-from engine.shapes.formula import shape_text
+from engine.shapes.formula import UNCHANGED, shape_text
 from engine.shapes.groups import Detail, grouped
 from engine.shapes.table import ShapeTable, training_memory
 from resnet_tui.facts import print_facts
@@ -40,8 +39,18 @@ def _square(values: tuple[int, ...]) -> str:
     return str(values[0]) if values and len(set(values)) == 1 else shape_text(values)
 
 
+def _label(row: ShapeRow) -> str:
+    """Return the row's name; of an operation, what follows its part's, which stands above it."""
+    part = _part(row)
+    return f"  {row.name.removeprefix(f'{part}.')}" if row.name.startswith(f"{part}.") and row.block else row.name
+
+
+def _part(row: ShapeRow) -> str:
+    return f"{row.stage}.{row.block}" if row.block else row.stage
+
+
 ALWAYS = (
-    Column("layer", lambda row: row.name, style="bold"),
+    Column("layer", _label, style="bold"),
     Column("operation", lambda row: row.op),
     Column("output", lambda row: shape_text(row.output), right=True, style="cyan"),
     Column("params", lambda row: f"{row.params:,}", right=True),
@@ -70,7 +79,7 @@ def columns(rows: Sequence[ShapeRow], width: int) -> list[Column]:
     used = sum(_width(column, rows) + _GAP for column in chosen)
     for column in WHERE_THEY_FIT:
         needed = _width(column, rows) + _GAP
-        if used + needed <= width + _GAP:
+        if used + needed <= width + _GAP:  # the last has no gap after it
             chosen.append(column)
             used += needed
     return sorted(chosen, key=lambda column: ORDER.index(column.header))
@@ -87,23 +96,36 @@ def print_table(table: ShapeTable, config: RunConfig, detail: Detail) -> None:
     shown = columns(rows, console.width)
     console.print(Text.assemble((config.model.title, "bold"), f", input {shape_text(table.input)}"))
     if rows:
-        console.print(_table(rows, shown))
+        for line in _lines(rows, shown):
+            console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
     legend = [text for header, text in LEGEND.items() if any(column.header == header for column in shown)]
     console.print(Text("; ".join(legend), "dim"))
     console.print()
     print_facts(console, _totals(table, config))
 
 
-def _table(rows: Sequence[ShapeRow], shown: Sequence[Column]) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
-    for column in shown:
-        table.add_column(column.header, justify="right" if column.right else "left", no_wrap=True)
+def _lines(rows: Sequence[ShapeRow], shown: Sequence[Column]) -> Iterator[Text]:
+    """Yield header and rows; above the operations of a block its name, below a row the formula that has no column."""
+    widths = [_width(column, rows) for column in shown]
+    yield _line([column.header for column in shown], ["bold"] * len(shown), widths, shown)
     below = all(column.header != "formula" for column in shown)
+    part = ""
     for row in rows:
-        table.add_row(*(Text(column.cell(row), column.style) for column in shown))
-        if below:
-            table.add_row(Text(""), Text(row.formula, "dim"))
-    return table
+        if row.name != _part(row) and row.block and part != _part(row):
+            yield Text(_part(row), "bold")
+        part = _part(row)
+        yield _line([column.cell(row) for column in shown], [column.style for column in shown], widths, shown)
+        if below and not row.formula.endswith(UNCHANGED):
+            yield Text(f"    {row.formula}", "dim")
+
+
+def _line(cells: Sequence[str], styles: Sequence[str], widths: Sequence[int], shown: Sequence[Column]) -> Text:
+    line = Text()
+    for cell, style, width, column in zip(cells, styles, widths, shown, strict=True):
+        line.append((cell.rjust if column.right else cell.ljust)(width), style)
+        line.append(" " * _GAP)
+    line.rstrip()
+    return line
 
 
 def _totals(table: ShapeTable, config: RunConfig) -> list[tuple[str, str]]:

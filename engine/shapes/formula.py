@@ -6,6 +6,8 @@ Imports no torch.
 import math
 
 Shape = tuple[int, ...]
+UNCHANGED = " unchanged"
+"""How the formula of an operation ends that keeps its input's shape."""
 
 
 def size_formula(size: int, kernel: int, stride: int, padding: int) -> str:

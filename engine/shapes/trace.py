@@ -18,7 +18,7 @@ from engine.config import ModelConfig
 from engine.events import ShapeRow
 from engine.models import build, part_of
 from engine.models.operations import Add, Concat, Gate, ScaledAdd, ZeroPadShortcut
-from engine.shapes.formula import Shape, channels_formula, shape_text, window_formula
+from engine.shapes.formula import UNCHANGED, Shape, channels_formula, shape_text, window_formula
 from engine.shapes.table import Failure, ShapeTable
 from engine.text import one_line
 
@@ -216,7 +216,7 @@ def _formula(module: nn.Module, inputs: list[Shape], kernel: Shape, stride: Shap
             return f"{' × '.join(map(str, inputs[0]))} = {math.prod(inputs[0])}"
         case nn.Linear():
             return f"{module.in_features} → {module.out_features}"
-    return window_formula(inputs[0], kernel, stride, padding) if kernel else f"{first} unchanged"
+    return window_formula(inputs[0], kernel, stride, padding) if kernel else first + UNCHANGED
 
 
 def _too_small(module: nn.Module, shape: Shape) -> str | None:
