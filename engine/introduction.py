@@ -69,15 +69,21 @@ def introduce_weights(weights: Weights, carried: Carried) -> WeightsLoaded:
     )
 
 
-def weights_notes(config: RunConfig, weights: Weights) -> list[str]:
-    """Return what a person should know: that the images are normalised otherwise than the source's were."""
-    if weights.normalise in {None, config.data.normalise}:
-        return []
-    note = (
-        f"the weights were trained on images normalised as {weights.normalise!r}, and this run has "
-        f"{config.data.normalise!r}; --set data.normalise={weights.normalise} gives them what they know"
-    )
-    return [note]
+def weights_notes(config: RunConfig, weights: Weights, carried: Carried) -> list[str]:
+    """Return what a person should know that no tensor shows: another normalisation, or another network."""
+    notes = []
+    if weights.normalise not in {None, config.data.normalise}:
+        notes.append(
+            f"the weights were trained on images normalised as {weights.normalise!r}, and this run has "
+            f"{config.data.normalise!r}; --set data.normalise={weights.normalise} gives them what they know"
+        )
+    asked_for = carried.adapted or carried.missing or carried.left_out or config.weights.stem == "fresh"
+    if weights.model.title != config.model.title and not asked_for:
+        notes.append(
+            f"the weights fit, and yet are, as far as can be told, of {weights.model.title}; this network is "
+            f"{config.model.title}, and computes something else with them"
+        )
+    return notes
 
 
 def checked_shapes(config: RunConfig, dataset: Dataset) -> ShapeTable:

@@ -75,7 +75,9 @@ class Trainer:
         carried = resume[1].carried if resume is not None else ()
         self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device, weights, carried)
         self._weights = weights
-        self._notes: list[str] = weights_notes(config, weights) if weights is not None else []
+        self._notes: list[str] = []
+        if weights is not None and self.learner.carried is not None:
+            self._notes = weights_notes(config, weights, self.learner.carried)
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self._control = control
         self._batches = train_batches(dataset, config, self.device)

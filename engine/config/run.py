@@ -183,6 +183,8 @@ class TelemetryConfig(Part):
     every_steps: PositiveInt = 10
     """Steps between readings of loss, accuracy and gradient norms: the one host-device synchronisation
     (float16 adds one a step, for its loss scaler)."""
+    table_every_epochs: PositiveInt = 1
+    """Epochs between the lines of the printed table; `metrics.csv` and `log.txt` have a line for each."""
     gradient_norms: bool = True
     """Whether the gradient norm of every block is measured."""
     system_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 2.0

@@ -121,8 +121,10 @@ class ConsoleSink:
                 self.close()
                 self._print(Text())
                 self._print_facts(report.closing(self._summary, self._path))
+        every = self._summary.config.telemetry.table_every_epochs if self._summary.config else 1
         for row in self._summary.rows[self._printed :]:
-            self._print_row(row)
+            if row.epoch % every == 0 or row.epoch == self._summary.last_epoch:
+                self._print_row(row)
         self._printed = len(self._summary.rows)
 
     def _draw(self) -> None:

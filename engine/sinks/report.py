@@ -23,9 +23,10 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
     images = f"{summary.train_images:,} training, "
     images += f"{summary.val_images:,} validation, " if summary.val_images else ""
     steps = f"{summary.epochs} epochs of {summary.steps_per_epoch:,} steps, batch {config.train.batch_size:,}"
+    noun = "rows" if config.model.arch == "residual-mlp" else "images"
     facts = [
         ("network", f"{words.network(config)}: {summary.params:,} parameters"),
-        ("data", (f"{config.data.dataset}: {images}{summary.test_images:,} test images, "
+        ("data", (f"{config.data.dataset}: {images}{summary.test_images:,} test {noun}, "
                  f"{len(summary.classes)} classes")),
         ("device", f"{one_line(summary.device)}, {one_line(summary.precision)}"),
         ("training", f"{steps}, {config.optim.name}, seed {config.train.seed}"),

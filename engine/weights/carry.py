@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from engine.config import WeightsConfig
 from engine.errors import UserError
@@ -62,7 +62,7 @@ def carry(model: nn.Module, weights: "Weights", config: WeightsConfig) -> Carrie
             carried.missing.append(f"{name} ({' there, '.join(shapes)} here)")
     carried.left_out += [f"{name} (no such tensor here)" for name in weights.tensors if name not in target]
     if (carried.missing or carried.left_out) and not config.allow_partial:
-        raise UserError(_refusal(weights, carried))
+        raise UserError(_refusal(weights, carried, target, config))
     for name, tensor in fitting.items():
         target[name].copy_(tensor)
     parameters = {name for name, _ in model.named_parameters()}
@@ -73,11 +73,19 @@ def carry(model: nn.Module, weights: "Weights", config: WeightsConfig) -> Carrie
 def averaged_kernel(kernel_OIHW: Tensor, size: int) -> Tensor:
     """Return a convolution's kernels averaged down to ``size`` x ``size``, their sums kept.
 
-    O output channels, I input channels, H and W the kernel's. With the sum kept, an even surface gives the same
-    response, so that the norm after it still fits.
+    O output channels, I input channels, H and W the kernel's. Where the new grid cuts through a value, each side gets
+    its share, so that every value counts once. With the sum kept, an even surface gives the same response, so that
+    the norm after it still fits.
     """
-    before = kernel_OIHW.shape[2] * kernel_OIHW.shape[3]
-    return F.adaptive_avg_pool2d(kernel_OIHW, size) * (before / size**2)
+    down_hH, down_wW = (_shares(before, size).to(kernel_OIHW) for before in kernel_OIHW.shape[2:])
+    return down_hH @ kernel_OIHW @ down_wW.T
+
+
+def _shares(before: int, after: int) -> Tensor:
+    """Return which share of each of ``before`` equal lengths lies in each of ``after``, shape (after, before)."""
+    edges = torch.arange(after + 1) * (before / after)
+    cells = torch.arange(before)
+    return (torch.minimum(edges[1:, None], cells + 1) - torch.maximum(edges[:-1, None], cells)).clamp(min=0)
 
 
 def _is_fresh(name: str, config: WeightsConfig) -> bool:
@@ -87,26 +95,32 @@ def _is_fresh(name: str, config: WeightsConfig) -> bool:
 
 
 def _can_adapt(name: str, theirs: Tensor, mine: Tensor) -> bool:
-    return name == "stem.conv.weight" and theirs.shape[:2] == mine.shape[:2] and theirs.shape[2] >= mine.shape[2]
+    larger = all(before >= after for before, after in zip(theirs.shape[2:], mine.shape[2:], strict=True))
+    return name == "stem.conv.weight" and theirs.shape[:2] == mine.shape[:2] and larger
 
 
-def _refusal(weights: "Weights", carried: Carried) -> str:
-    lines = [
-        f"{one_line(weights.source)} holds {weights.model.title} with {weights.classes} classes ({weights.layout}):"
-    ]
+def _refusal(weights: "Weights", carried: Carried, target: dict[str, Tensor], config: WeightsConfig) -> str:
+    text = f"{one_line(weights.source)} holds {weights.model.title} with {weights.classes} classes ({weights.layout})"
     if carried.missing:
-        lines.append(f"missing or of another shape: {listed(carried.missing)}")
+        text += f"; missing or of another shape: {listed(carried.missing)}"
     if carried.left_out:
-        lines.append(f"without a place in this network: {listed(carried.left_out)}")
-    shapes = [name for name in carried.missing if not name.endswith("(absent)")]
+        text += f"; without a place in this network: {listed(carried.left_out)}"
+    resized = {
+        name: (theirs, target[name])
+        for name, theirs in weights.tensors.items()
+        if name in target and theirs.shape != target[name].shape and not _is_fresh(name, config)
+    }
+    head, stem = resized.get("head.linear.weight"), resized.get("stem.conv.weight")
     advice = []
-    if any(name.startswith("head.linear.") for name in shapes):
+    if head and head[0].shape[1] == head[1].shape[1]:
         advice.append("--set weights.head=fresh for a new last layer")
-    if any(name.startswith("stem.conv.") for name in shapes):
-        advice.append("--set weights.stem=adapt, or fresh, for another stem")
-    advice.append("a network of the same kind (--arch, --depth, --shortcut, …)")
-    lines.append(f"choose {', '.join(advice)}, or load what fits with --allow-partial")
-    return " ".join(lines)
+    if stem and stem[0].shape[0] == stem[1].shape[0]:
+        adapt = config.stem == "carry" and _can_adapt("stem.conv.weight", *stem)
+        advice.append(f"--set weights.stem={'adapt, or fresh,' if adapt else 'fresh'} for another stem")
+    same = not resized and weights.tensors.keys() | set(weights.missing) == target.keys()
+    kind = "a network of the same kind (--arch, --depth, --shortcut, …)"
+    advice.append("a file of the whole network and nothing else" if same else kind)
+    return f"{text}; choose {', '.join(advice)}, or load what fits with --allow-partial"
 
 
 def listed(names: list[str]) -> str:

@@ -49,8 +49,10 @@ def export(
         raise UserError(f"--format {one_line(file_format)!r}: allowed: {allowed}{nearest(file_format, _SUFFIXES)}")
     if checkpoint not in {"best", "last"}:
         raise UserError(f"--checkpoint {one_line(checkpoint)!r}: allowed: best, last")
-    if output is not None and output.exists() and not force:
-        raise UserError(f"--output {one_line(str(output))}: there is such a file; give another name, or --force")
+    if input_shape is not None and file_format != "onnx":
+        raise UserError(f"--input {one_line(input_shape)!r}: only --format onnx has an input of a given size")
+    if output is not None:
+        _check_output(output, force=force)
 
     from engine.weights import load_weights
     from resnet_tui.progress import shown
@@ -61,6 +63,23 @@ def export(
     if output is None and path.exists() and not force:
         raise UserError(f"{path}: there is such a file; give a name with --output, or --force")
     print(f"{one_line(str(path))}: {_write(weights, file_format, path, input_shape)}")
+
+
+def _check_output(path: Path, *, force: bool) -> None:
+    """Refuse what could not be written, before minutes are spent on it."""
+    from engine.errors import UserError
+    from engine.text import one_line
+
+    name = f"--output {one_line(str(path))}"
+    try:
+        if path.is_dir():
+            raise UserError(f"{name}: a folder; give the name of a file")
+        if not path.parent.is_dir():
+            raise UserError(f"{name}: there is no folder {one_line(str(path.parent))}; make it first")
+        if path.exists() and not force:
+            raise UserError(f"{name}: there is such a file; give another name, or --force")
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}; give another name") from error
 
 
 def _check_complete(weights: Weights) -> None:
@@ -88,8 +107,27 @@ def _write(weights: Weights, file_format: str, path: Path, input_shape: str | No
         return f"{len(weights.tensors)} tensors of {what}"
     from resnet_tui.commands.shapes import input_of
 
-    compared = export_onnx(weights, input_of(input_shape, weights.model, weights.channels), path)
+    shape = input_of(input_shape, weights.model, weights.channels)
+    _check_input(weights, shape)
+    compared = export_onnx(weights, shape, path)
     return (
         f"{what}; run beside PyTorch: logits differ by at most {compared.difference:.2g} "
         f"(the largest is {compared.largest:.3g})"
     )
+
+
+def _check_input(weights: Weights, shape: tuple[int, ...]) -> None:
+    from engine.errors import UserError
+    from engine.shapes.formula import shape_text
+    from engine.shapes.trace import shape_table
+
+    features = weights.model.arch == "residual-mlp"
+    if len(shape) != (1 if features else 3) or shape[0] != weights.channels:
+        wanted = f"{weights.channels}" if features else f"{weights.channels}xHxW, such as {weights.channels}x32x32"
+        raise UserError(f"--input {shape_text(shape)}: {weights.model.title} takes {wanted}")
+    failure = shape_table(weights.model, shape, weights.classes, 1).failure
+    if failure is not None:
+        raise UserError(
+            f"--input {shape_text(shape)}: {weights.model.title} does not fit: {failure.name} ({failure.op}): "
+            f"{failure.reason}; give a larger --input"
+        )

@@ -83,7 +83,7 @@ def train(
     flags: Flags = {
         key: (flag, value)
         for key, flag, value in (
-            ("weights.source", "--weights", _absolute_source(weights, runs_dir)),
+            ("weights.source", "--weights", weights),
             ("weights.allow_partial", "--allow-partial", allow_partial or None),
             ("data.dataset", "--dataset", dataset),
             ("data.dir", "--data-dir", data_dir),
@@ -98,20 +98,35 @@ def train(
     }
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
-    config = _resumed_config(run, flags) if run is not None else _new_config(preset, flags)
+    config = _resumed_config(run, flags) if run is not None else _new_config(preset, flags, runs_dir)
     data.check(config.data)
     if not headless:
         print("note: this version has no dashboard yet; training as with --headless", file=sys.stderr)
     raise typer.Exit(_train(config, runs_dir, run, as_json=json))
 
 
-def _absolute_source(source: str | None, runs: Path) -> str | None:
+def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
+    from engine import presets
+    from engine.config_file import build_config
+    from engine.errors import UserError
+
+    if "weights.source" in flags and flags["weights.source"][1] == "":
+        raise UserError(f"{flags['weights.source'][0]} is empty: give a run, a file, or a published name")
+    tree, file = presets.load(preset or DEFAULT_PRESET)
+    config = build_config(tree, flags, file)
+    if "name" not in flags and any(key == "data.dataset" or key.startswith("model.") for key in flags):
+        config = config.model_copy(update={"name": f"{config.model.slug}-{config.data.dataset}"})
+    if config.weights.source:
+        source = _absolute_source(config.weights.source, runs)
+        config = config.model_copy(update={"weights": config.weights.model_copy(update={"source": source})})
+    return config
+
+
+def _absolute_source(source: str, runs: Path) -> str:
     """Make a run or file absolute, so that the run's own configuration holds wherever and whenever it is read."""
     from engine import run_dir
     from engine.errors import UserError
 
-    if source is None:
-        return None
     try:
         return str(run_dir.find(runs, source).path.absolute())
     except UserError:  # a published name, a file, or nothing; who loads it says so
@@ -119,17 +134,6 @@ def _absolute_source(source: str | None, runs: Path) -> str | None:
             return str(Path(source).absolute()) if Path(source).exists() else source
         except OSError:
             return source
-
-
-def _new_config(preset: str | None, flags: Flags) -> RunConfig:
-    from engine import presets
-    from engine.config_file import build_config
-
-    tree, file = presets.load(preset or DEFAULT_PRESET)
-    config = build_config(tree, flags, file)
-    if "name" not in flags and any(key == "data.dataset" or key.startswith("model.") for key in flags):
-        config = config.model_copy(update={"name": f"{config.model.slug}-{config.data.dataset}"})
-    return config
 
 
 def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags) -> RunDir:

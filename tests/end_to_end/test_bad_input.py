@@ -41,7 +41,7 @@ ARGUMENTS: list[tuple[list[str], list[str]]] = [
     (["--set", "data.val_size=1437"], ["val_size"]),
     (["--depth", "99999999998"], ["--depth", "less than or equal to 10000"]),
     (["--resume", "last"], ["there is no run", "resnet-tui train"]),
-    (["--resume", "nothing"], ["no weights at 'nothing'", "torchvision:resnet18"]),
+    (["--resume", "nothing"], ["'nothing' is no run"]),
     (["--resume", "last", "--lr", "0.1"], ["--lr cannot be given"]),
     (["--device", "cuda:77"], ["train.device = 'cuda:77'", "not on this machine", "cpu"]),
     (["--device", "cpu", "--set", "train.precision=float16"], ["train.precision", "CUDA"]),
@@ -129,7 +129,7 @@ def test_a_preset_with_control_characters_reaches_no_terminal(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["eval", "nothing"], ["'nothing' is no run"]),
+        (["eval", "nothing"], ["no weights at 'nothing'", "torchvision:resnet18"]),
         (["eval", "last", "--checkpoint", "worst"], ["--checkpoint 'worst'", "best, last"]),
         (["eval", "last", "--split", "train"], ["--split 'train'", "test, val"]),
         (["presets", "resnet20"], ["'resnet20'", "did you mean 'resnet20-cifar10"]),

@@ -115,7 +115,9 @@ def test_bad_input_is_refused_in_words(arguments: list[str], words: list[str]) -
 
 def test_an_input_too_small_gives_the_table_up_to_what_fails() -> None:
     message, result = refused("--arch", "densenet", "--input", "3x2x2", "--detail", "operations")
-    assert "stage2.transition.conv" in result.stdout
+    assert re.search(r"^stage2\.transition\n  norm .*\n  relu .*\n  conv +Conv2d .*\n+", result.stdout, re.MULTILINE)
+    assert "AvgPool2d" in result.stdout  # the first transition's
+    assert result.stdout.count("AvgPool2d") == 1
     assert "stage2.transition.pool" in message
     assert "larger --input" in message
 
@@ -133,3 +135,25 @@ def test_the_table_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPat
     width = sum(max(len(c.header), *(len(c.cell(row)) for row in rows)) + 2 for c in chosen) - 2
     assert width <= columns or len(chosen) == len(ALWAYS)
     assert len(choose(rows, columns + 40)) >= len(chosen)
+
+
+def test_operations_stand_below_the_name_of_their_block() -> None:
+    lines = [line.rstrip() for line in call("--depth", "8", "--detail", "operations").splitlines()]
+    block = lines.index("stage2.block1")
+    assert [line.split()[0] for line in lines[block + 1 : block + 9]] == [
+        "conv1", "norm1", "relu1", "conv2", "norm2", "shortcut", "add", "relu2",
+    ]  # fmt: skip
+    shortcut = next(line for line in lines[block:] if line.split()[0] == "shortcut")
+    assert "8 zeros + 16 + 8 zeros = 32 channels" in shortcut
+
+
+def test_a_narrow_terminal_has_the_formula_below_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    from resnet_tui import shape_view
+
+    monkeypatch.setattr(shape_view, "_PIPE_WIDTH", 80)
+    lines = call(*RESNET34, "--detail", "stages").splitlines()
+    table = lines[1 : lines.index("")]
+    assert max(len(line) for line in table) <= 80
+    stem = next(i for i, line in enumerate(table) if line.startswith("stem.conv"))
+    assert table[stem + 1] == "    (224 − 7 + 2×3)/2 + 1 = 112.5 → ⌊112.5⌋ = 112"
+    assert all("unchanged" not in line for line in table)

@@ -15,6 +15,7 @@ import pytest
 from made_run import EVALUATION, STEPS, MadeRun
 from rich.console import Console
 
+from engine.config import RunConfig, TelemetryConfig
 from engine.events import ControlApplied, Event, Progress, Warned, decode
 from engine.sinks import Sink
 from engine.sinks.console import ConsoleSink
@@ -87,6 +88,20 @@ def test_plain_output_is_a_table_and_a_summary_without_escapes() -> None:
     assert len({row.removesuffix(" best").__len__() for row in rows}) == 1, "columns are aligned"
     assert [row.endswith(" best") for row in rows] == [True, True, False]
     assert rows[1].split()[1:7] == ["15.5000", "0.1000", "15.50", "%", "90.00", "%"]
+
+
+def test_the_table_has_a_line_every_so_many_epochs_and_the_last() -> None:
+    class Sparse(MadeRun):
+        @property
+        def config(self) -> RunConfig:
+            return super().config.model_copy(update={"telemetry": TelemetryConfig(table_every_epochs=2)})
+
+    screen = Screen(terminal=False)
+    screen.feed(Sparse(5).whole([0.5, 0.9, 0.8, 0.7, 0.6]))
+    lines = screen.stdout.splitlines()
+    header = next(i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"])
+    assert [line.split()[0] for line in lines[header + 1 : header + 4]] == ["2", "4", "5"]
+    assert lines[header + 4] == ""
 
 
 def test_the_closing_summary_says_last_best_average_and_where() -> None:
