@@ -194,7 +194,7 @@ def test_tensors_left_over() -> None:
 @pytest.mark.parametrize(
     ("theirs", "mine", "named"),
     [
-        (DenseNetConfig(arch="densenet", depth=7), SMALL, "stage1.block1.conv1.weight (absent)"),
+        (DenseNetConfig(arch="densenet", depth=7), SMALL, "stem.conv.weight (16×3×3×3 there, 4×3×3×3 here)"),
         (ResidualMlpConfig(arch="residual-mlp", widths=(8, 8)), SMALL, "stem.linear.weight (no such tensor here)"),
         (ResNetConfig(depth=14, width=0.25), SMALL, "stage1.block2.conv1.weight (no such tensor here)"),
         (SMALL, ResNetConfig(depth=14, width=0.25), "stage1.block2.conv1.weight (absent)"),
