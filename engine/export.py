@@ -116,4 +116,10 @@ def _onnx(model: nn.Module, weights: Weights, input_shape: tuple[int, ...]) -> b
 
 
 def _description(weights: Weights) -> Description:
-    return Description(model=weights.model, classes=weights.class_names, normalise=weights.normalise)
+    return Description(
+        model=weights.model,
+        classes=weights.class_names,
+        normalise=weights.normalise,
+        dataset=weights.dataset,
+        image_size=weights.image_size,
+    )

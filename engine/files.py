@@ -13,8 +13,20 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written; ``path`` is then as it was.
     """
-    with naming(path):
-        _write_atomic(path, write)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # what a person asked for, not the file beside it
+        raise
+    sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -26,20 +38,6 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
-
-
-def _write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

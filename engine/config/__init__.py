@@ -15,6 +15,7 @@ from engine.config.model import (
     ResNetConfig,
     Shortcut,
     Stem,
+    as_flags,
 )
 from engine.config.run import (
     DataConfig,
@@ -52,4 +53,5 @@ __all__ = [
     "TelemetryConfig",
     "TrainConfig",
     "WeightsConfig",
+    "as_flags",
 ]

@@ -3,6 +3,8 @@
 ``arch`` says which. What an option is when it is not given follows from the others, as in the paper: see each class.
 """
 
+import json
+import shlex
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -210,6 +212,7 @@ class ResidualMlpConfig(Part):
         return "residual-mlp"
 
 
+_FLAGS = {"shortcut", "block", "stem", "width"}
 ARCHITECTURES: dict[str, type[Part]] = {
     "resnet": ResNetConfig,
     "highway": HighwayConfig,
@@ -232,6 +235,19 @@ ModelConfig = Annotated[
     Discriminator(_arch_of),
 ]
 """The network; ``resnet`` where no ``arch`` is given."""
+
+
+def as_flags(model: ModelConfig) -> str:
+    """Write the flags of a command that give this network, such as ``--depth 32 --shortcut A``."""
+    given = model.model_dump(mode="json")
+    alone = {key: value for key, value in given.items() if key in {"arch", "depth"}}
+    usual = type(model).model_validate(alone).model_dump(mode="json")
+    flags = [f"--{key} {value}" for key, value in alone.items()]
+    for key, value in given.items():
+        if value != usual[key]:
+            text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+            flags.append(f"--{key} {text}" if key in _FLAGS else f"--set {shlex.quote(f'model.{key}={text}')}")
+    return " ".join(flags)
 
 
 def check_depth(depth: int, layers: int, extra: int, what: str, hint: str = "") -> None:

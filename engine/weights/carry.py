@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from engine.config import WeightsConfig
+from engine.config import WeightsConfig, as_flags
 from engine.errors import UserError
 from engine.shapes.formula import shape_text
 from engine.text import one_line
@@ -118,8 +118,8 @@ def _refusal(weights: "Weights", carried: Carried, target: dict[str, Tensor], co
         adapt = config.stem == "carry" and _can_adapt("stem.conv.weight", *stem)
         advice.append(f"--set weights.stem={'adapt, or fresh,' if adapt else 'fresh'} for another stem")
     same = not resized and weights.tensors.keys() | set(weights.missing) == target.keys()
-    kind = "a network of the same kind (--arch, --depth, --shortcut, …)"
-    advice.append("a file of the whole network and nothing else" if same else kind)
+    network = f"the same network ({as_flags(weights.model)})"
+    advice.append("a file of the whole network and nothing else" if same else network)
     return f"{text}; choose {', '.join(advice)}, or load what fits with --allow-partial"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from engine.config import ModelConfig, Normalisation
+from engine.config import DatasetName, ModelConfig, Normalisation
 from engine.errors import UserError
 from engine.models import build
 from engine.shapes.formula import shape_text
@@ -38,6 +38,9 @@ class Weights:
     """Tensors of the file that are not carried; its names, and why."""
     class_names: tuple[str, ...] = ()
     """Empty: not known."""
+    dataset: DatasetName | None = None
+    """What it was trained on; None: not known, as ``image_size``."""
+    image_size: int | None = None
     source: str = ""
     sha256: str = ""
 

@@ -1,8 +1,10 @@
 """What a file of weights holds, by our names, whoever's code wrote it."""
 
+from dataclasses import replace
+
 from pydantic import ValidationError
 
-from engine.config import ModelConfig, Normalisation
+from engine.config import DatasetName, ModelConfig, Normalisation
 from engine.config.base import Part
 from engine.errors import UserError
 from engine.text import one_line
@@ -22,6 +24,10 @@ class Description(Part):
     model: ModelConfig
     classes: tuple[str, ...] = ()
     normalise: Normalisation | None = None
+    dataset: DatasetName | None = None
+    """What it was trained on."""
+    image_size: int | None = None
+    """Height and width of the images where the dataset can have any."""
 
 
 def recognise(tensors: Tensors, metadata: dict[str, str], name: str) -> Weights:
@@ -70,7 +76,8 @@ def recognise_ours(tensors: Tensors, prefix: str, description: Description | Non
     if blocks > len(kept):  # a number in a header must not make a network of any size
         raise UserError(f"{name}: says that it holds a network of {blocks:,} blocks, and has {len(kept)} tensors")
     class_names = tuple(one_line(text, 100) for text in description.classes)
-    return fit(renamed, description.model, layout, description.normalise, class_names, name)
+    fitted = fit(renamed, description.model, layout, description.normalise, class_names, name)
+    return replace(fitted, dataset=description.dataset, image_size=description.image_size)
 
 
 def own_prefix(tensors: Tensors) -> str | None:

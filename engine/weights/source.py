@@ -75,6 +75,13 @@ def _read(path: Path) -> Weights:
     tensors, state = load_checkpoint(path)
     if (prefix := own_prefix(tensors)) is None:
         raise UserError(f"{name}: a checkpoint without a network")
-    description = Description(model=state.config.model, classes=state.classes, normalise=state.config.data.normalise)
+    data = state.config.data
+    description = Description(
+        model=state.config.model,
+        classes=state.classes,
+        normalise=data.normalise,
+        dataset=data.dataset,
+        image_size=data.image_size,
+    )
     weights = recognise_ours(tensors, prefix, description, name)
     return replace(weights, layout=f"{weights.layout} checkpoint", sha256=content.sha256)

@@ -31,7 +31,7 @@ def evaluate(
             metavar="SOURCE",
         ),
     ],
-    checkpoint: Annotated[str, typer.Option(help="Of a run: best or last.")] = "best",
+    checkpoint: Annotated[str | None, typer.Option(help="Of a run: best or last. [default: best]")] = None,
     split: Annotated[str, typer.Option(help="test or val.")] = "test",
     dataset: Annotated[
         str | None, typer.Option(help="Which data; without it, the run's, or what the number of classes suggests.")
@@ -55,12 +55,13 @@ def evaluate(
     """
     from engine import run_dir
     from engine.errors import UserError
+    from engine.text import one_line
 
-    if checkpoint not in {"best", "last"}:
+    if checkpoint not in {None, "best", "last"}:
         raise UserError(f"--checkpoint {checkpoint!r}: allowed: best, last")
     if split not in {"test", "val"}:
         raise UserError(f"--split {split!r}: allowed: test, val")
-    which: Which = "best" if checkpoint == "best" else "last"
+    which: Which = "last" if checkpoint == "last" else "best"
     saved_split: SavedSplit = "val" if split == "val" else "test"
     given = {
         "data.dataset": ("--dataset", dataset),
@@ -72,8 +73,14 @@ def evaluate(
     try:
         run = run_dir.find(runs_dir, source)
     except UserError:
+        if checkpoint is not None:
+            raise UserError(
+                f"--checkpoint {checkpoint}: only a run has one; {one_line(source)!r} is no run"
+            ) from None
         _evaluate_weights(source, runs_dir, flags, saved_split, allow_partial=allow_partial, json=json)
     else:
+        if allow_partial:
+            raise UserError("--allow-partial: a run's checkpoint is complete; it is for files of weights")
         _evaluate_run(run, flags, which, saved_split, json=json)
 
 
@@ -102,28 +109,13 @@ def _evaluate_weights(
 ) -> None:
     from engine import data
     from engine.config_file import build_config
-    from engine.errors import UserError
     from engine.evaluate_saved import evaluate_weights
     from engine.text import one_line
     from engine.weights import load_weights
     from resnet_tui.progress import shown
 
     weights = shown(load_weights(source, runs))
-    if "data.dataset" not in flags:
-        if weights.classes not in _DATASETS:
-            raise UserError(
-                f"{one_line(source)} tells {weights.classes} classes apart; say on which data: --dataset imagefolder "
-                "--data-dir FOLDER"
-            )
-        flags["data.dataset"] = ("the number of classes", _DATASETS[weights.classes])
-    if weights.model.arch != "residual-mlp" and "data.normalise" not in flags:
-        if weights.normalise is None:
-            raise UserError(
-                f"{one_line(source)} ({weights.layout}) does not say how its training images were normalised; say it "
-                "with --normalise cifar10, cifar100, imagenet, half, pixel-mean or unit"
-            )
-        flags["data.normalise"] = ("the weights", weights.normalise)
-    config = build_config({}, flags)
+    config = build_config({"data": _data_of(weights, flags)}, flags)
     data.check(config.data)
     scores, classes, carried = shown(evaluate_weights(weights, config, split, allow_partial=allow_partial))
     if json:
@@ -132,6 +124,33 @@ def _evaluate_weights(
         from resnet_tui.scores_view import print_scores
 
         print_scores(scores, classes, one_line(source), _facts(weights, carried, config.data.normalise))
+
+
+def _data_of(weights: Weights, flags: Flags) -> dict[str, Any]:
+    """Return what is known, or likely, about the data that the weights were trained on.
+
+    Raises:
+        UserError: it is neither known nor said by a flag.
+    """
+    from engine.errors import UserError
+    from engine.text import one_line
+
+    data: dict[str, Any] = {
+        "dataset": weights.dataset or _DATASETS.get(weights.classes),
+        "image_size": weights.image_size,
+        "normalise": weights.normalise,
+    }
+    if data["dataset"] is None and "data.dataset" not in flags:
+        raise UserError(
+            f"{one_line(weights.source)} tells {weights.classes} classes apart; say on which data: --dataset "
+            "imagefolder --data-dir FOLDER"
+        )
+    if weights.model.arch != "residual-mlp" and data["normalise"] is None and "data.normalise" not in flags:
+        raise UserError(
+            f"{one_line(weights.source)} ({weights.layout}) does not say how its training images were normalised; "
+            "say it with --normalise cifar10, cifar100, imagenet, half, pixel-mean or unit"
+        )
+    return {key: value for key, value in data.items() if value is not None}
 
 
 def _facts(weights: Weights, carried: Carried, normalise: str) -> list[tuple[str, str]]:

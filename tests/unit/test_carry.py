@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from weights_support import randomised
 
-from engine.config import DenseNetConfig, ModelConfig, ResidualMlpConfig, ResNetConfig, WeightsConfig
+from engine.config import DenseNetConfig, ModelConfig, ResidualMlpConfig, ResNetConfig, WeightsConfig, as_flags
 from engine.errors import UserError
 from engine.models import build_initialised
 from engine.weights import Weights
@@ -211,7 +211,7 @@ def test_tensors_left_over() -> None:
 def test_another_network_is_refused_at_once(theirs: ModelConfig, mine: ModelConfig, named: str) -> None:
     message = refusal(built(mine), source(theirs))
     assert named in message
-    assert "; choose a network of the same kind (--arch, --depth, --shortcut, …), or load what fits" in message
+    assert f"; choose the same network ({as_flags(theirs)}), or load what fits" in message
     assert "weights.head" not in message, "a new head alone would not help"
     assert "weights.stem" not in message
     assert len(message) < 2000

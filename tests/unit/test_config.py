@@ -1,12 +1,13 @@
 """From presets and flags to a run, and what a person is told when it does not work."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import presets, run_dir
-from engine.config import ResNetConfig, RunConfig
+from engine.config import ResNetConfig, RunConfig, as_flags
 from engine.config_file import build_config, parse_assignment, read_toml
 from engine.errors import ConfigError, UserError
 
@@ -147,3 +148,28 @@ def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
 def test_a_relative_data_folder_becomes_absolute() -> None:
     config = build_config({"data": {"dataset": "imagefolder", "dir": "pictures"}}, {}, "my.toml")
     assert config.data.dir == Path.cwd() / "pictures"
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ({"depth": 32}, "--arch resnet --depth 32"),
+        ({"depth": 34, "stem": "imagenet"}, "--arch resnet --depth 34 --stem imagenet"),
+        (
+            {"depth": 164, "block": "bottleneck", "preactivation": True},
+            "--arch resnet --depth 164 --block bottleneck --shortcut B --set model.preactivation=true",
+        ),
+        ({"depth": 50, "block": "basic"}, "--arch resnet --depth 50 --set model.stages=3 --block basic --shortcut A"),
+        ({"arch": "densenet", "depth": 100, "variant": "bc"}, "--arch densenet --depth 100 --set model.variant=bc"),
+        ({"arch": "inception-resnet", "blocks": [1, 1, 1]}, "--arch inception-resnet --set 'model.blocks=[1,1,1]'"),
+    ],
+)
+def test_flags_that_are_suggested_give_the_same_network(given: dict[str, Any], flags: str) -> None:
+    model = build_config({"model": given}, {}).model
+    assert as_flags(model) == flags
+    words = shlex.split(flags)
+    parsed: dict[str, tuple[str, Any]] = {}
+    for flag, value in zip(words[::2], words[1::2], strict=True):
+        key, setting = parse_assignment(value) if flag == "--set" else (f"model.{flag[2:]}", value)
+        parsed[key] = (flag, setting)
+    assert build_config({}, parsed).model == model
