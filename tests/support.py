@@ -7,13 +7,17 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.config import RunConfig
 from engine.config_file import build_config
-from engine.events import Event, RunFinished
+from engine.control import Control, StopNow
+from engine.events import Event, RunFinished, Step
+from engine.run_dir import RunDir
+from engine.sinks import Sink
+from engine.thread import EngineThread
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -55,6 +59,35 @@ class Recorder:
         with self._changed:
             seen = self._changed.wait_for(lambda: any(wanted(event) for event in self.events), timeout)
         assert seen, f"never came; the last were {self.events[-3:]}"
+
+
+def train(
+    config: RunConfig,
+    runs: Path | None = None,
+    *,
+    resume: RunDir | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    control: Control | None = None,
+    sinks: Sequence[Sink] = (),
+) -> list[Event]:
+    """Train to the end in an engine thread and return what was said."""
+    recorder = Recorder(on_event)
+    thread = EngineThread(config, runs=runs, resume=resume, sinks=[recorder, *sinks], control=control)
+    thread.start()
+    thread.result()
+    assert recorder.closed
+    return recorder.events
+
+
+def stop_at(step: int) -> tuple[Control, Callable[[Event], None]]:
+    """Return a control, and a listener that stops the run once ``step`` was told."""
+    control = Control()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Step) and event.step == step:
+            control.send(StopNow())
+
+    return control, on_event
 
 
 E = TypeVar("E", bound=Event)

@@ -15,12 +15,12 @@ from engine.config import (
     ResNetConfig,
 )
 from engine.errors import UserError
-from engine.models.densenet import DenseNet
-from engine.models.highway import HighwayNet
-from engine.models.inception_resnet import InceptionResNet
+from engine.models.densenet import make_densenet
+from engine.models.highway import make_highway
+from engine.models.inception_resnet import make_inception_resnet
 from engine.models.initialise import initialise
-from engine.models.mlp import ResidualMlp
-from engine.models.resnet import ResNet
+from engine.models.mlp import make_residual_mlp
+from engine.models.resnet import make_resnet
 from engine.seeds import generator
 
 
@@ -50,15 +50,15 @@ def build(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn
     with torch.device("meta"):
         match config:
             case ResNetConfig():
-                return ResNet(config, classes, input_shape[0])
+                return make_resnet(config, classes, input_shape[0])
             case HighwayConfig():
-                return HighwayNet(config, classes, input_shape[0])
+                return make_highway(config, classes, input_shape[0])
             case DenseNetConfig():
-                return DenseNet(config, classes, input_shape[0])
+                return make_densenet(config, classes, input_shape[0])
             case InceptionResNetConfig():
-                return InceptionResNet(config, classes, input_shape[0])
+                return make_inception_resnet(config, classes, input_shape[0])
             case ResidualMlpConfig():
-                return ResidualMlp(config, classes, input_shape[0])
+                return make_residual_mlp(config, classes, input_shape[0])
 
 
 def build_initialised(

@@ -2,7 +2,7 @@
 
 The networks for CIFAR: a 3x3 stem, three stages in which every layer reads the concatenation of all outputs before it
 and adds k channels, transitions of a 1x1 convolution and average pooling between them.
-Shapes: B batch, C channels, H height, W width, K classes.
+Shapes: B batch, C channels, H height, W width.
 """
 
 from collections import OrderedDict
@@ -10,8 +10,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import DenseNetConfig
+from engine.models.layers import conv1x1, conv3x3, make_head, make_stem, relu, staged
 from engine.models.operations import Concat
-from engine.models.resnet import conv1x1, conv3x3, make_head, make_stem, relu
 
 STAGES = 3
 PLAIN_STEM = 16
@@ -57,32 +57,21 @@ def make_transition(channels_in: int, channels_out: int) -> nn.Module:
     )
 
 
-class DenseNet(nn.Module):
-    """DenseNet-40 (k=12), DenseNet-BC-100 (k=12) and every other depth and growth rate."""
-
-    def __init__(self, config: DenseNetConfig, classes: int, channels_in: int = 3) -> None:
-        super().__init__()
-        bc = config.variant == "bc"
-        layers = (config.depth - STAGES - 1) // (2 * STAGES if bc else STAGES)
-        channels = 2 * config.growth if bc else PLAIN_STEM
-        self.stem = make_stem("cifar", channels_in, channels, activated=False)
-        self.stages = [f"stage{index + 1}" for index in range(STAGES)]
-        for name in self.stages:
-            stage = nn.Sequential()
-            for layer in range(layers):
-                stage.add_module(f"block{layer + 1}", DenseBlock(channels, config.growth, bottleneck=bc))
-                channels += config.growth
-            if name != self.stages[-1]:
-                channels_out = channels // COMPRESSION if bc else channels
-                stage.add_module("transition", make_transition(channels, channels_out))
-                channels = channels_out
-            self.add_module(name, stage)
-        self.head = make_head(channels, classes, activated=True)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return logits of shape (B, K)."""
-        x_BCHW = self.stem(x_BCHW)
-        for name in self.stages:
-            x_BCHW = self.get_submodule(name)(x_BCHW)
-        logits_BK: Tensor = self.head(x_BCHW)
-        return logits_BK
+def make_densenet(config: DenseNetConfig, classes: int, channels_in: int) -> nn.Module:
+    """Return DenseNet-40 (k=12), DenseNet-BC-100 (k=12), or any other depth and growth rate."""
+    bc = config.variant == "bc"
+    layers = (config.depth - STAGES - 1) // (2 * STAGES if bc else STAGES)
+    stem_channels = channels = 2 * config.growth if bc else PLAIN_STEM
+    stages = []
+    for index in range(STAGES):
+        stage = nn.Sequential()
+        for layer in range(layers):
+            stage.add_module(f"block{layer + 1}", DenseBlock(channels, config.growth, bottleneck=bc))
+            channels += config.growth
+        if index < STAGES - 1:
+            channels_out = channels // COMPRESSION if bc else channels
+            stage.add_module("transition", make_transition(channels, channels_out))
+            channels = channels_out
+        stages.append(stage)
+    stem = make_stem("cifar", channels_in, stem_channels, activated=False)
+    return staged(stem, stages, make_head(channels, classes, activated=True))

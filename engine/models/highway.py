@@ -3,7 +3,7 @@
 Sized for CIFAR like the ResNets here: three stages of 16, 32 and 64 channels. The first layer of the second and third
 is an ordinary convolution with stride 2, since a gate needs an input of its output's shape. Every other layer is
 y = H(x) T(x) + x (1 - T(x)); H is convolution, norm and ReLU, the gate T a convolution and a sigmoid.
-Shapes: B batch, C channels, H height, W width, K classes.
+Shapes: B batch, C channels, H height, W width.
 """
 
 from collections import OrderedDict
@@ -11,15 +11,16 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import HighwayConfig
+from engine.models.layers import CIFAR_WIDTHS, conv3x3, make_head, make_stem, relu, scaled, staged
 from engine.models.operations import Gate
-from engine.models.resnet import WIDTHS, conv3x3, make_head, make_stem, relu, scaled
 
 
 class HighwayBlock(nn.Module):
     """One highway layer."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, gate_bias: float) -> None:
         super().__init__()
+        self.gate_bias = gate_bias
         self.conv = conv3x3(channels, channels)
         self.norm = nn.BatchNorm2d(channels)
         self.relu = relu()
@@ -27,6 +28,10 @@ class HighwayBlock(nn.Module):
             OrderedDict(conv=nn.Conv2d(channels, channels, kernel_size=3, padding=1), sigmoid=nn.Sigmoid())
         )
         self.carry = Gate()
+
+    def close_gate(self) -> None:
+        """Set the gate's initial bias: below 0, most of the input passes on at first (section 2.2)."""
+        nn.init.constant_(self.gate.get_submodule("conv").get_parameter("bias"), self.gate_bias)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return an output of the input's shape."""
@@ -41,32 +46,16 @@ def make_transition(channels_in: int, channels_out: int) -> nn.Module:
     )
 
 
-class HighwayNet(nn.Module):
-    """Highway-11, 32 and every other depth 3n+2; the gates' biases are set by ``close_gates``."""
-
-    def __init__(self, config: HighwayConfig, classes: int, channels_in: int = 3) -> None:
-        super().__init__()
-        self.gate_bias = config.gate_bias
-        widths = [scaled(width, config.width) for width in WIDTHS[3]]
-        layers = (config.depth - 2) // 3
-        self.stem = make_stem("cifar", channels_in, widths[0], activated=True)
-        self.stage1, self.stage2, self.stage3 = nn.Sequential(), nn.Sequential(), nn.Sequential()
-        for index, stage in enumerate((self.stage1, self.stage2, self.stage3)):
-            for layer in range(layers):
-                transition = index > 0 and layer == 0
-                block = (
-                    make_transition(widths[index - 1], widths[index]) if transition else HighwayBlock(widths[index])
-                )
-                stage.add_module(f"block{layer + 1}", block)
-        self.head = make_head(widths[2], classes, activated=False)
-
-    def close_gates(self) -> None:
-        """Close the gates for a start, so that every layer passes most of its input on (section 2.2)."""
-        for module in self.modules():
-            if isinstance(module, HighwayBlock):
-                nn.init.constant_(module.gate.get_submodule("conv").bias, self.gate_bias)  # type: ignore[arg-type]
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return logits of shape (B, K)."""
-        logits_BK: Tensor = self.head(self.stage3(self.stage2(self.stage1(self.stem(x_BCHW)))))
-        return logits_BK
+def make_highway(config: HighwayConfig, classes: int, channels_in: int) -> nn.Module:
+    """Return Highway-11, 32, or any other depth 3n+2."""
+    widths = [scaled(width, config.width) for width in CIFAR_WIDTHS]
+    stages = []
+    for index, width in enumerate(widths):
+        stage = nn.Sequential()
+        for layer in range((config.depth - 2) // 3):
+            transition = index > 0 and layer == 0
+            block = make_transition(widths[index - 1], width) if transition else HighwayBlock(width, config.gate_bias)
+            stage.add_module(f"block{layer + 1}", block)
+        stages.append(stage)
+    stem = make_stem("cifar", channels_in, widths[0], activated=True)
+    return staged(stem, stages, make_head(widths[-1], classes, activated=False))

@@ -4,7 +4,7 @@
 The paper's stem takes 299x299 pixels down to 35x35; here a 3x3 convolution stands in its place, and blocks A, B and C
 work at 32x32, 16x16 and 8x8 with about a quarter of the paper's channels. What the blocks are made of is the paper's
 (figures 10 to 13): their branches, the 1x1 convolution without ReLU before the addition, the scaled residual.
-Shapes: B batch, C channels, H height, W width, K classes.
+Shapes: B batch, C channels, H height, W width.
 """
 
 from collections import OrderedDict
@@ -12,8 +12,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import InceptionResNetConfig
+from engine.models.layers import make_head, make_stem, relu, scaled, staged
 from engine.models.operations import Concat, ScaledAdd
-from engine.models.resnet import make_head, make_stem, relu, scaled
 
 Kernel = tuple[int, int]
 Branch = tuple[tuple[int, Kernel], ...]
@@ -86,23 +86,17 @@ class Reduction(nn.Module):
         return self.concat(self.pool(x_BCHW), self.branch1(x_BCHW), self.branch2(x_BCHW))  # type: ignore[no-any-return]
 
 
-class InceptionResNet(nn.Module):
-    """Stem, blocks A, reduction, blocks B, reduction, blocks C, head."""
-
-    def __init__(self, config: InceptionResNetConfig, classes: int, channels_in: int = 3) -> None:
-        super().__init__()
-        widths = [scaled(width, config.width) for width in WIDTHS]
-        self.stem = make_stem("cifar", channels_in, widths[0], activated=True)
-        self.stage1, self.stage2, self.stage3 = nn.Sequential(), nn.Sequential(), nn.Sequential()
-        for index, stage in enumerate((self.stage1, self.stage2, self.stage3)):
-            for block in range(config.blocks[index]):
-                made = InceptionBlock(widths[index], BRANCHES[index], config.width, config.scale)
-                stage.add_module(f"block{block + 1}", made)
-            if index + 1 < len(widths):
-                stage.add_module("reduction", Reduction(widths[index], widths[index + 1]))
-        self.head = make_head(widths[2], classes, activated=False)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return logits of shape (B, K)."""
-        logits_BK: Tensor = self.head(self.stage3(self.stage2(self.stage1(self.stem(x_BCHW)))))
-        return logits_BK
+def make_inception_resnet(config: InceptionResNetConfig, classes: int, channels_in: int) -> nn.Module:
+    """Return stem, blocks A, reduction, blocks B, reduction, blocks C, head."""
+    widths = [scaled(width, config.width) for width in WIDTHS]
+    stages = []
+    for index, width in enumerate(widths):
+        stage = nn.Sequential()
+        for block in range(config.blocks[index]):
+            made = InceptionBlock(width, BRANCHES[index], config.width, config.scale)
+            stage.add_module(f"block{block + 1}", made)
+        if index + 1 < len(widths):
+            stage.add_module("reduction", Reduction(width, widths[index + 1]))
+        stages.append(stage)
+    stem = make_stem("cifar", channels_in, widths[0], activated=True)
+    return staged(stem, stages, make_head(widths[-1], classes, activated=False))

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from engine.models.highway import HighwayNet
+from engine.models.highway import HighwayBlock
 
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
@@ -31,5 +31,6 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
             module.reset_parameters()
         elif any(True for _ in module.parameters(recurse=False)):
             raise TypeError(f"no initial weights for {type(module).__name__}")
-    if isinstance(model, HighwayNet):
-        model.close_gates()
+    for module in model.modules():
+        if isinstance(module, HighwayBlock):
+            module.close_gate()

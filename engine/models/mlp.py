@@ -1,13 +1,15 @@
 """The residual MLP of the document "ResNet explained and problems", problem 3: linear layers, for rows of features.
 
-Shapes: B batch, F features, K classes.
+Shapes: B batch, F features.
 """
 
 from collections import OrderedDict
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from engine.config import ResidualMlpConfig
+from engine.models.layers import staged
 from engine.models.operations import Add
 
 
@@ -32,23 +34,11 @@ class LinearBlock(nn.Module):
         return self.relu2(self.add(out_BF, self.shortcut(x_BF)))  # type: ignore[no-any-return]
 
 
-class ResidualMlp(nn.Module):
-    """Stem, residual blocks in one stage, and a linear head, which takes the last block's output as it is."""
-
-    def __init__(self, config: ResidualMlpConfig, classes: int, features: int) -> None:
-        super().__init__()
-        first, *rest = config.widths
-        self.stem = nn.Sequential(
-            OrderedDict(linear=nn.Linear(features, first), norm=nn.BatchNorm1d(first), relu=nn.ReLU())
-        )
-        self.stage1 = nn.Sequential()
-        width = first
-        for index, width_out in enumerate(rest, start=1):
-            self.stage1.add_module(f"block{index}", LinearBlock(width, width_out))
-            width = width_out
-        self.head = nn.Sequential(OrderedDict(linear=nn.Linear(width, classes)))
-
-    def forward(self, x_BF: Tensor) -> Tensor:
-        """Return logits of shape (B, K)."""
-        logits_BK: Tensor = self.head(self.stage1(self.stem(x_BF)))
-        return logits_BK
+def make_residual_mlp(config: ResidualMlpConfig, classes: int, features: int) -> nn.Module:
+    """Return stem, residual blocks in one stage, and a linear head, which takes the last block's output as it is."""
+    first, last = config.widths[0], config.widths[-1]
+    stem = nn.Sequential(OrderedDict(linear=nn.Linear(features, first), norm=nn.BatchNorm1d(first), relu=nn.ReLU()))
+    stage = nn.Sequential()
+    for index, (width, width_out) in enumerate(pairwise(config.widths), start=1):
+        stage.add_module(f"block{index}", LinearBlock(width, width_out))
+    return staged(stem, [stage], nn.Sequential(OrderedDict(linear=nn.Linear(last, classes))))

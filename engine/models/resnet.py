@@ -3,34 +3,20 @@
 
 Three stages of 16, 32, 64 channels for CIFAR (section 4.2), or four of 64, 128, 256, 512 for ImageNet (table 1).
 Every stage but the first halves the picture in its first block. Global average pooling and a linear layer end both.
-Shapes: B batch, C channels, H height, W width, K classes.
+Shapes: B batch, C channels, H height, W width.
 """
 
 from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from engine.config import ResNetConfig, Shortcut, Stem
+from engine.config import ResNetConfig, Shortcut
+from engine.models.layers import CIFAR_WIDTHS, conv1x1, conv3x3, make_head, make_stem, relu, scaled, staged
 from engine.models.operations import Add, ZeroPadShortcut
 
-WIDTHS = {3: (16, 32, 64), 4: (64, 128, 256, 512)}
+WIDTHS = {3: CIFAR_WIDTHS, 4: (64, 128, 256, 512)}
 EXPANSION = {"basic": 1, "bottleneck": 4}
 """Channels of a block's output, as a multiple of its stage's."""
-
-
-def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 3x3 convolution without bias; the norm after it has one."""
-    return nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1, bias=False)
-
-
-def conv1x1(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 1x1 convolution without bias."""
-    return nn.Conv2d(channels_in, channels_out, kernel_size=1, stride=stride, bias=False)
-
-
-def relu() -> nn.Module:
-    """Return a ReLU that overwrites its input, which saves its memory."""
-    return nn.ReLU(inplace=True)
 
 
 def make_shortcut(
@@ -161,56 +147,17 @@ def make_stage(config: ResNetConfig, blocks: int, channels_in: int, channels_out
     return stage
 
 
-def make_stem(kind: Stem, channels_in: int, channels_out: int, *, activated: bool) -> nn.Module:
-    """Return the layers before the first stage; ``activated``: with norm and ReLU."""
-    kernel, stride = {"cifar": (3, 1), "stride2": (3, 2), "imagenet": (7, 2)}[kind]
-    stem = nn.Sequential()
-    stem.add_module("conv", nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False))
-    if activated:
-        stem.add_module("norm", nn.BatchNorm2d(channels_out))
-        stem.add_module("relu", relu())
-    if kind == "imagenet":
-        stem.add_module("pool", nn.MaxPool2d(kernel_size=3, stride=2, padding=1))
-    return stem
-
-
-def make_head(channels: int, classes: int, *, activated: bool) -> nn.Module:
-    """Return global average pooling and the linear layer; ``activated``: norm and ReLU come first."""
-    head = nn.Sequential()
-    if activated:
-        head.add_module("norm", nn.BatchNorm2d(channels))
-        head.add_module("relu", relu())
-    head.add_module("pool", nn.AdaptiveAvgPool2d(1))
-    head.add_module("flatten", nn.Flatten())
-    head.add_module("linear", nn.Linear(channels, classes))
-    return head
-
-
-def scaled(channels: int, width: float) -> int:
-    """Return ``channels`` times ``width``, at least 1."""
-    return max(1, round(channels * width))
-
-
-class ResNet(nn.Module):
-    """ResNet-20 to 1202 for CIFAR, ResNet-18 to 152; a plain network with shortcut ``none``."""
-
-    def __init__(self, config: ResNetConfig, classes: int, channels_in: int = 3) -> None:
-        super().__init__()
-        widths = [scaled(width, config.width) for width in WIDTHS[config.stages]]
-        self.stem = make_stem(config.stem, channels_in, widths[0], activated=not config.preactivation)
-        self.stages = [f"stage{index}" for index in range(1, config.stages + 1)]
-        channels = widths[0]
-        for name, width, blocks in zip(self.stages, widths, config.blocks, strict=True):
-            channels_out = width * EXPANSION[config.block]
-            stride = 1 if name == "stage1" else 2
-            self.add_module(name, make_stage(config, blocks, channels, channels_out, stride))
-            channels = channels_out
-        self.head = make_head(channels, classes, activated=config.preactivation)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return logits of shape (B, K)."""
-        x_BCHW = self.stem(x_BCHW)
-        for name in self.stages:
-            x_BCHW = self.get_submodule(name)(x_BCHW)
-        logits_BK: Tensor = self.head(x_BCHW)
-        return logits_BK
+def make_resnet(config: ResNetConfig, classes: int, channels_in: int) -> nn.Module:
+    """Return ResNet-20 to 1202 for CIFAR, or ResNet-18 to 152; a plain network with shortcut ``none``."""
+    widths = [scaled(width, config.width) for width in WIDTHS[config.stages]]
+    stages: list[nn.Module] = []
+    channels = widths[0]
+    for width, blocks in zip(widths, config.blocks, strict=True):
+        channels_out = width * EXPANSION[config.block]
+        stages.append(make_stage(config, blocks, channels, channels_out, stride=2 if stages else 1))
+        channels = channels_out
+    return staged(
+        make_stem(config.stem, channels_in, widths[0], activated=not config.preactivation),
+        stages,
+        make_head(channels, classes, activated=config.preactivation),
+    )

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from engine.config import DataConfig
     from engine.data.catalogue import Entry
     from engine.data.verify import Verdict
-    from engine.events import Progress
 
-T = TypeVar("T")
 _MOST_CLASSES = 20
 """More than these are summed up, not listed."""
 
@@ -54,8 +49,10 @@ def download(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], 
     spec = SPECS.get(config.dataset)
     if spec is None:
         raise UserError(f"NAME = {name!r}: there is nothing to download; allowed: {', '.join(SPECS)}")
-    root = _followed(cifar.make_ready(spec, config.dir))
-    _followed(cifar.verify_batches(spec, root))
+    from resnet_tui.progress import shown
+
+    root = shown(cifar.make_ready(spec, config.dir))
+    shown(cifar.verify_batches(spec, root))
     print(root / spec.batches)
 
 
@@ -68,7 +65,9 @@ def verify(name: Name, data_dir: Folder = None, json: Json = False) -> None:
     config = _config(name, data_dir)
     if config.dataset == "imagefolder" and config.dir is None:
         raise UserError("imagefolder: which folder? Give the one with train/ and test/ (or val/): --data-dir FOLDER")
-    verdict = _followed(verify_dataset(config))
+    from resnet_tui.progress import shown
+
+    verdict = shown(verify_dataset(config))
     if json:
         print(json_module.dumps({"name": name, **dataclasses.asdict(verdict)}, indent=2))
     else:
@@ -85,39 +84,6 @@ def _config(name: str, data_dir: Path | None) -> DataConfig:
     flags: dict[str, tuple[str, Any]] = {"data.dataset": ("NAME", name), "data.dir": ("--data-dir", folder)}
     dataset = build_config({}, flags).data.dataset
     return DataConfig(dataset=dataset, dir=data_dir)
-
-
-def _followed(work: Generator[Progress, None, T]) -> T:
-    """Run ``work`` to its end, with a bar on standard error where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[amount]}"))
-    console = Console(stderr=True)
-    with Bar(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("", total=None, amount="")
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            bar.update(
-                task,
-                description=event.activity,
-                completed=event.done,
-                total=event.total or None,
-                amount=_amount(event),
-            )
-
-
-def _amount(event: Progress) -> str:
-    scale, unit = (1_000_000, "MB") if event.unit == "bytes" else (1, event.unit)
-    done = f"{event.done // scale:,}"
-    return f"{done}/{event.total // scale:,} {unit}" if event.total else (f"{done} {unit}" if event.done else "")
 
 
 def _print_entries(entries: list[Entry]) -> None:

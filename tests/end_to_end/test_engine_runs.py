@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.numpy import load_file
-from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
+from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny, train
 
 import engine
 from engine import events as ev
 from engine import run_dir
-from engine.config import RunConfig
 from engine.control import (
     CheckpointNow,
     Control,
@@ -31,28 +30,8 @@ from engine.data.pipeline import Batch
 from engine.errors import UserError
 from engine.event_log import read_events
 from engine.learner import Learner
-from engine.run_dir import RunDir
-from engine.sinks import Sink
 from engine.thread import EngineThread
 from engine.train import train as iterate
-
-
-def train(
-    config: RunConfig,
-    runs: Path | None = None,
-    *,
-    resume: RunDir | None = None,
-    on_event: Callable[[ev.Event], None] | None = None,
-    control: Control | None = None,
-    sinks: tuple[Sink, ...] = (),
-) -> list[ev.Event]:
-    """Train to the end and return what was said."""
-    recorder = Recorder(on_event)
-    thread = EngineThread(config, runs=runs, resume=resume, sinks=[recorder, *sinks], control=control)
-    thread.start()
-    thread.result()
-    assert recorder.closed
-    return recorder.events
 
 
 def act_at(step: int, *to_send: ControlMessage) -> tuple[Control, Callable[[ev.Event], None]]:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
-from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
+from support import LEGAL_ORDER, letters, of, outcome, stop_at, tiny, train
 
 from engine import events as ev
 from engine import pruning, run_dir
 from engine.config import RunConfig
 from engine.control import CheckpointNow, Control, EvaluateNow, StopNow
 from engine.errors import UserError
-from engine.run_dir import RunDir
 from engine.summary import read_summary
-from engine.thread import EngineThread
 
 STEPS = 5
 """An epoch of ``tiny``."""
@@ -33,31 +30,6 @@ def pruned_config(**settings: object) -> RunConfig:
         "optim__weight_decay": 0.01,
     }
     return tiny(**given | settings)
-
-
-def train(
-    config: RunConfig,
-    runs: Path | None = None,
-    *,
-    resume: RunDir | None = None,
-    on_event: Callable[[ev.Event], None] | None = None,
-    control: Control | None = None,
-) -> list[ev.Event]:
-    recorder = Recorder(on_event)
-    thread = EngineThread(config, runs=runs, resume=resume, sinks=[recorder], control=control)
-    thread.start()
-    thread.result()
-    return recorder.events
-
-
-def stop_at(step: int) -> tuple[Control, Callable[[ev.Event], None]]:
-    control = Control()
-
-    def on_event(event: ev.Event) -> None:
-        if isinstance(event, ev.Step) and event.step == step:
-            control.send(StopNow())
-
-    return control, on_event
 
 
 def zeros(path: Path, prefix: str = "model") -> int:

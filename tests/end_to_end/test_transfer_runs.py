@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
+from support import LEGAL_ORDER, letters, of, outcome, stop_at, tiny, train
 from torch import Tensor
 from torch.nn import functional as F
 from weights_support import load, network
@@ -21,43 +20,16 @@ from engine import events as ev
 from engine import run_dir
 from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.config import RunConfig
-from engine.control import Control, StopNow
 from engine.data.pipeline import train_batches
 from engine.errors import UserError
 from engine.models import build_initialised
 from engine.run_dir import RunDir
-from engine.thread import EngineThread
 from engine.train import train as iterate
 
 STEPS = 5
 """An epoch of ``tiny``."""
 HEAD = ("head.linear.weight", "head.linear.bias")
 CPU = torch.device("cpu")
-
-
-def train(
-    config: RunConfig,
-    runs: Path | None = None,
-    *,
-    resume: RunDir | None = None,
-    on_event: Callable[[ev.Event], None] | None = None,
-    control: Control | None = None,
-) -> list[ev.Event]:
-    recorder = Recorder(on_event)
-    thread = EngineThread(config, runs=runs, resume=resume, sinks=[recorder], control=control)
-    thread.start()
-    thread.result()
-    return recorder.events
-
-
-def stop_at(step: int) -> tuple[Control, Callable[[ev.Event], None]]:
-    control = Control()
-
-    def on_event(event: ev.Event) -> None:
-        if isinstance(event, ev.Step) and event.step == step:
-            control.send(StopNow())
-
-    return control, on_event
 
 
 def tensors(path: Path, prefix: str = "model.") -> dict[str, Tensor]:
