@@ -131,7 +131,7 @@ def _forget_options_of_another_arch(tree: Tree, flags: Mapping[str, tuple[str, A
     model = tree.get("model", {})
     if "model.arch" in flags and isinstance(model, dict):
         _, arch = flags["model.arch"]
-        if arch in ARCHITECTURES and arch != model.get("arch", "resnet"):
+        if isinstance(arch, str) and arch in ARCHITECTURES and arch != model.get("arch", "resnet"):
             tree["model"] = {}
 
 

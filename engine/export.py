@@ -107,7 +107,9 @@ def _onnx(model: nn.Module, weights: Weights, input_shape: tuple[int, ...]) -> b
             verbose=False,
         )
     if program is None:
-        raise WorldError("the exporter returned nothing")
+        raise WorldError(
+            "torch's exporter gave no network; report this with the versions that resnet-tui doctor prints"
+        )
     proto = program.model_proto
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA, _description(weights).model_dump_json()

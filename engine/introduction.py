@@ -19,6 +19,8 @@ from engine.text import one_line
 from engine.weights import Weights
 from engine.weights.carry import Carried
 
+_START_ONLY = {"gate_bias"}
+"""Options that only say how a network begins."""
 PACKAGES = ("torch", "torchvision", "numpy", "resnet-tui")
 
 
@@ -77,11 +79,17 @@ def weights_notes(config: RunConfig, weights: Weights, carried: Carried) -> list
             f"the weights were trained on images normalised as {weights.normalise!r}, and this run has "
             f"{config.data.normalise!r}; --set data.normalise={weights.normalise} gives them what they know"
         )
-    asked_for = carried.adapted or carried.missing or carried.left_out or config.weights.stem == "fresh"
-    if weights.model.title != config.model.title and not asked_for:
+    other = [
+        f"{key} {theirs} there, {mine} here"
+        for key, theirs in weights.model.model_dump().items()
+        if key not in _START_ONLY
+        and (key != "stem" or config.weights.stem == "carry")
+        and theirs != (mine := getattr(config.model, key, None))
+    ]
+    if other and not (carried.missing or carried.left_out):
         notes.append(
-            f"the weights fit, and yet are, as far as can be told, of {weights.model.title}; this network is "
-            f"{config.model.title}, and computes something else with them"
+            f"the weights fit, and yet are, as far as can be told, of another network: {'; '.join(other)}; this one "
+            "computes something else with them"
         )
     return notes
 

@@ -52,11 +52,11 @@ class Learner:
         self.device = device
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
-        self.carried = carry(self.model, weights, config.weights) if weights is not None else None
+        self.carry_report = carry(self.model, weights, config.weights) if weights is not None else None
         """What became of the weights that it began with."""
-        if self.carried is not None:
-            check_something_is_left(self.model, self.carried, config.weights)
-        self.carried_parameters = frozenset(carried if self.carried is None else self.carried.parameters)
+        if self.carry_report is not None:
+            check_something_is_left(self.model, self.carry_report, config.weights)
+        self.carried_parameters = frozenset(carried if self.carry_report is None else self.carry_report.parameters)
         self.optimiser = build_optimiser(self.model, config.optim, self.carried_parameters, config.weights.lr_factor)
         self.lr = config.optim.lr
         """Of the last step."""

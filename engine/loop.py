@@ -76,8 +76,8 @@ class Trainer:
         self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device, weights, carried)
         self._weights = weights
         self._notes: list[str] = []
-        if weights is not None and self.learner.carried is not None:
-            self._notes = weights_notes(config, weights, self.learner.carried)
+        if weights is not None and self.learner.carry_report is not None:
+            self._notes = weights_notes(config, weights, self.learner.carry_report)
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self._control = control
         self._batches = train_batches(dataset, config, self.device)
@@ -118,8 +118,8 @@ class Trainer:
             yield introduce_run(
                 self.config, self.dataset, self.learner, self.epochs, self.steps_per_epoch, self.resumed_at
             )
-            if self._weights is not None and self.learner.carried is not None:
-                yield introduce_weights(self._weights, self.learner.carried)
+            if self._weights is not None and self.learner.carry_report is not None:
+                yield introduce_weights(self._weights, self.learner.carry_report)
             yield introduce_model(self.shapes, self.learner)
             for note in self._notes:
                 yield Warned(message=note)

@@ -39,12 +39,12 @@ def _parameter_groups(
 
     Weights of convolutions and linear layers have two dimensions or more; norms and biases have one.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        decayed = config.decay_norm_and_bias or parameter.ndim > 1
-        key = (lr_factor if name in carried else 1.0, config.weight_decay if decayed else 0.0)
+        # Not by the decay's value: at 0 groups would fall together, and a checkpoint knows parameters by their order.
+        key = (lr_factor if name in carried else 1.0, config.decay_norm_and_bias or parameter.ndim > 1)
         groups.setdefault(key, []).append(parameter)
     return [
-        {"params": parameters, "lr_factor": factor, "weight_decay": decay}
-        for (factor, decay), parameters in groups.items()
+        {"params": parameters, "lr_factor": factor, "weight_decay": config.weight_decay if decayed else 0.0}
+        for (factor, decayed), parameters in groups.items()
     ]

@@ -137,10 +137,12 @@ class EngineThread(threading.Thread):
         resumed = resumable(self._resume) if self._resume is not None else None
         try:
             return Trainer(self.config, dataset, self.control, resumed, weights)
-        except torch.OutOfMemoryError as error:
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                raise
             raise WorldError(
-                "the network and the data do not fit into the device's memory; use --set data.residence=stream, "
-                f"or another --device ({one_line(str(error), 200)})"
+                "the network and the data do not fit into the device's memory; use a smaller network, "
+                f"--set data.residence=stream, or another --device ({one_line(str(error), 200)})"
             ) from error
 
     def _load(self, loading: Generator[Progress, None, T]) -> T:

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from engine.config.base import Part, PositiveInt
+from engine.config.base import Part
 
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 Width = Annotated[float, Field(gt=0, le=32)]
+Blocks = Annotated[int, Field(ge=1, le=100)]
+Features = Annotated[int, Field(ge=1, le=65_536)]
 Shortcut = Literal["A", "B", "C", "none"]
 Stem = Literal["cifar", "stride2", "imagenet"]
 Block = Literal["basic", "bottleneck"]
@@ -60,7 +62,7 @@ class ResNetConfig(Part):
             depth = int(given.get("depth", 20))
         except (TypeError, ValueError, OverflowError):
             return given  # the field's own check says what is wrong
-        four = depth in FOUR_STAGE_DEPTHS and given.get("block") in {None, FOUR_STAGE_DEPTHS[depth][0]}
+        four = depth in FOUR_STAGE_DEPTHS and given.get("block") in (None, FOUR_STAGE_DEPTHS[depth][0])
         filled: dict[str, Any] = {"stages": 4 if four else 3} | given
         if str(filled["stages"]) == "4" and depth in FOUR_STAGE_DEPTHS:
             filled = {"block": FOUR_STAGE_DEPTHS[depth][0], "shortcut": "B"} | filled
@@ -140,7 +142,7 @@ class HighwayConfig(Part):
     @property
     def slug(self) -> str:
         """The network in a file name."""
-        return f"highway{self.depth}"
+        return f"highway{self.depth}" + (f"x{self.width:g}" if self.width != 1 else "")
 
 
 class DenseNetConfig(Part):
@@ -168,16 +170,16 @@ class DenseNetConfig(Part):
     @property
     def slug(self) -> str:
         """The network in a file name."""
-        return f"densenet{'-bc' if self.variant == 'bc' else ''}{self.depth}"
+        return f"densenet{'-bc' if self.variant == 'bc' else ''}{self.depth}k{self.growth}"
 
 
 class InceptionResNetConfig(Part):
     """Inception-ResNet sized for 32x32 images, after Inception-ResNet-v1 (Szegedy et al. 2016)."""
 
     arch: Literal["inception-resnet"]
-    blocks: tuple[PositiveInt, PositiveInt, PositiveInt] = (2, 3, 2)
+    blocks: tuple[Blocks, Blocks, Blocks] = (2, 3, 2)
     """Blocks of kind A, B and C; the paper has 5, 10 and 5."""
-    width: Width = 1.0
+    width: Annotated[float, Field(ge=0.0625, le=32)] = 1.0
     """Multiplies all channels."""
     scale: Annotated[float, Field(gt=0, le=1)] = 0.2
     """What the residual is multiplied with before it is added (section 3.3: 0.1 to 0.3)."""
@@ -191,14 +193,14 @@ class InceptionResNetConfig(Part):
     @property
     def slug(self) -> str:
         """The network in a file name."""
-        return "inception-resnet"
+        return f"inception-resnet{'-'.join(map(str, self.blocks))}" + (f"x{self.width:g}" if self.width != 1 else "")
 
 
 class ResidualMlpConfig(Part):
     """Residual network of linear layers for rows of features, as the document "ResNet explained" has it for Iris."""
 
     arch: Literal["residual-mlp"]
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=2, max_length=100)] = (32, 32, 64)
+    widths: Annotated[tuple[Features, ...], Field(min_length=2, max_length=100)] = (32, 32, 64)
     """Features after the stem and after each residual block."""
 
     @property
@@ -209,7 +211,7 @@ class ResidualMlpConfig(Part):
     @property
     def slug(self) -> str:
         """The network in a file name."""
-        return "residual-mlp"
+        return f"residual-mlp{'-'.join(map(str, self.widths[:8]))}"
 
 
 _FLAGS = {"shortcut", "block", "stem", "width"}
@@ -223,7 +225,7 @@ ARCHITECTURES: dict[str, type[Part]] = {
 
 
 def _arch_of(given: Any) -> Any:
-    return given.get("arch", "resnet") if isinstance(given, dict) else getattr(given, "arch", "resnet")
+    return str(given.get("arch", "resnet")) if isinstance(given, dict) else getattr(given, "arch", "resnet")
 
 
 ModelConfig = Annotated[

@@ -218,7 +218,8 @@ class RunConfig(Part):
         ):
             if value >= self.train.epochs:
                 raise ValueError(
-                    f"{key} = {value} must be below train.epochs = {self.train.epochs}; lower it with --set {key}=…"
+                    f"{key} = {value} must be below train.epochs = {self.train.epochs}; lower it, or "
+                    "give more --epochs"
                 )
         if self.prune.amount and not self.prune.after_epochs and not self.weights.source:
             raise ValueError(

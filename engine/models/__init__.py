@@ -38,13 +38,13 @@ def build(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn
     features = len(input_shape) == 1
     if features and not isinstance(config, ResidualMlpConfig):
         raise UserError(
-            f"model.arch = {config.arch!r} takes images of channels x height x width, and this dataset has "
-            f"{input_shape[0]} features a sample; choose --arch residual-mlp, or an image dataset, such as "
+            f"model.arch = {config.arch!r} takes images of channels x height x width, and the input is "
+            f"{input_shape[0]} features; choose --arch residual-mlp, or an image dataset, such as "
             "--dataset digits"
         )
     if not features and isinstance(config, ResidualMlpConfig):
         raise UserError(
-            f"model.arch = {config.arch!r} takes rows of features, and this dataset has images of "
+            f"model.arch = {config.arch!r} takes rows of features, and the input is images of "
             f"{'x'.join(map(str, input_shape))}; choose --dataset iris, or another --arch, such as resnet"
         )
     with torch.device("meta"):

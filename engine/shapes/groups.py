@@ -41,12 +41,12 @@ class _Key:
 
 def _merged(key: str, rows: list[ShapeRow]) -> ShapeRow:
     first, last, decisive = rows[0], rows[-1], _decisive(rows)
-    blocks = len(dict.fromkeys(row.block for row in rows if row.block))
+    blocks = list(dict.fromkeys(row.block for row in rows if row.block))
     return ShapeRow(
         stage=first.stage,
-        block=first.block if blocks == 1 else "",
+        block=first.block if len(blocks) == 1 else "",
         name=key if blocks else decisive.name,
-        op=decisive.op if not blocks else _composition(rows) if blocks == 1 else f"{blocks} blocks",
+        op=_operation(blocks, rows, decisive),
         kernel=decisive.kernel,
         stride=decisive.stride,
         padding=decisive.padding,
@@ -61,9 +61,19 @@ def _merged(key: str, rows: list[ShapeRow]) -> ShapeRow:
     )
 
 
+def _operation(blocks: list[str], rows: list[ShapeRow], decisive: ShapeRow) -> str:
+    if not blocks:
+        return decisive.op
+    if len(blocks) == 1:
+        return _composition(rows)
+    others = [block for block in blocks if not block.startswith("block")]  # a transition or a reduction
+    return " + ".join([f"{len(blocks) - len(others)} blocks", *others])
+
+
 def _decisive(rows: list[ShapeRow]) -> ShapeRow:
     def candidates() -> Iterator[ShapeRow]:
         yield from (row for row in rows if row.kernel and row.input[1:] != row.output[1:])
+        yield from (row for row in rows if row.op == "Linear" and row.input != row.output)
         yield from (row for row in rows if row.op in {"Conv2d", "Linear"})
         yield from (row for row in rows if row.input != row.output)
         yield rows[0]

@@ -56,6 +56,7 @@ class ConsoleSink:
         self._path: Path | None = None
         self._table: Table | None = None
         self._printed = len(self._summary.rows)
+        self._held_back: EpochRow | None = None
         self._drawn = 0.0
         self._said: tuple[str, float] = ("", 0.0)
         self._gone = False
@@ -119,12 +120,17 @@ class ConsoleSink:
                 self._note(f"warning: {event.message}", "yellow")
             case RunFinished():
                 self.close()
+                if self._held_back is not None:  # the last epoch of a run that ended early
+                    self._print_row(self._held_back)
                 self._print(Text())
                 self._print_facts(report.closing(self._summary, self._path))
         every = self._summary.config.telemetry.table_every_epochs if self._summary.config else 1
         for row in self._summary.rows[self._printed :]:
             if row.epoch % every == 0 or row.epoch == self._summary.last_epoch:
                 self._print_row(row)
+                self._held_back = None
+            else:
+                self._held_back = row
         self._printed = len(self._summary.rows)
 
     def _draw(self) -> None:

@@ -13,6 +13,8 @@ from engine.shapes.formula import shape_text
 from engine.text import one_line
 from engine.weights.infer import Tensors, sizes
 
+_MOST_TIMES = 10
+"""How many times the numbers that a file holds its network may have, where it lacks some."""
 SIDE = 32
 """Of the images for which the network is built; no tensor depends on it."""
 
@@ -94,6 +96,7 @@ def fit(
         network = build(model, shape, classes).state_dict()
     except (RuntimeError, ValueError, OverflowError) as error:
         raise UserError(f"{name}: its network cannot be built: {one_line(str(error), 200)}") from error
+    _check_size(network, renamed.tensors, name)
     tensors: Tensors = {}
     left_out = list(renamed.left_out)
     for key, tensor in renamed.tensors.items():
@@ -109,6 +112,21 @@ def fit(
             tensors[key] = torch.zeros((), dtype=wanted.dtype)
     missing = tuple(key for key in network if key not in tensors)
     return Weights(tensors, model, channels, classes, layout, normalise, missing, tuple(left_out), class_names)
+
+
+def _check_size(network: dict[str, Tensor], found: Tensors, name: str) -> None:
+    """Refuse a network that a few bytes lay claim to, before anything allocates it.
+
+    Raises:
+        UserError: the file holds a small part of it at most.
+    """
+    wanted = sum(tensor.numel() for tensor in network.values())
+    held = sum(tensor.numel() for tensor in found.values())
+    if wanted > _MOST_TIMES * held:
+        raise UserError(
+            f"{name}: belongs, as it says or as its names and shapes have it, to a network of {wanted:,} numbers, "
+            f"and holds {held:,}; give the file of a whole network"
+        )
 
 
 def _misfit(tensor: Tensor, wanted: Tensor) -> str:

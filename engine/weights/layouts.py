@@ -16,6 +16,8 @@ METADATA = "resnet-tui"
 """The entry in a ``.safetensors`` header that holds a ``Description`` as JSON."""
 PREFIXES = ("average.module.", "model.", "")
 """Before our names in a checkpoint; the averaged weights are those whose accuracy counts."""
+_CHECKPOINT = ("model.", "average.", "optim.")
+"""What the names of a checkpoint's tensors begin with, of which the network is one part."""
 
 
 class Description(Part):
@@ -42,7 +44,10 @@ def recognise(tensors: Tensors, metadata: dict[str, str], name: str) -> Weights:
         UserError: the layout is not known, or its network does not exist here.
     """
     if (prefix := own_prefix(tensors)) is not None:
-        return recognise_ours(tensors, prefix, _description(metadata, name), name)
+        ours = recognise_ours(tensors, prefix, _description(metadata, name), name)
+        known = (prefix, *_CHECKPOINT)
+        others = (one_line(key, 200) for key in tensors if not key.startswith(known))
+        return replace(ours, left_out=(*ours.left_out, *(f"{key}: not a part of the network" for key in others)))
     if (foreign := recognise_foreign(tensors)) is None:
         first = ", ".join(one_line(key, 80) for key in list(tensors)[:3])
         raise UserError(
@@ -56,7 +61,7 @@ def recognise(tensors: Tensors, metadata: dict[str, str], name: str) -> Weights:
 
 
 def recognise_ours(tensors: Tensors, prefix: str, description: Description | None, name: str) -> Weights:
-    """Return the network whose tensors have our names after ``prefix``; the others belong to the training, not to it.
+    """Return the network whose tensors have our names after ``prefix``; the others are not looked at.
 
     Args:
         tensors: as the file has them.

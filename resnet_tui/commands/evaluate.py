@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.weights import Weights
     from engine.weights.carry import Carried
 
+_EVALUATED = ("data.", "train.device", "train.precision", "train.eval_batch_size")
 _DATASETS = {3: "iris", 10: "cifar10", 100: "cifar100"}
 """What weights with so many classes were most likely trained on."""
 
@@ -79,6 +80,12 @@ def evaluate(
             ) from None
         _evaluate_weights(source, runs_dir, flags, saved_split, allow_partial=allow_partial, json=json)
     else:
+        foreign = [flag for key, (flag, _) in flags.items() if not key.startswith(_EVALUATED)]
+        if foreign:
+            raise UserError(
+                f"{', '.join(foreign)}: a run is evaluated as it was trained; allowed: data.*, train.device, "
+                "train.precision, train.eval_batch_size"
+            )
         if allow_partial:
             raise UserError("--allow-partial: a run's checkpoint is complete; it is for files of weights")
         _evaluate_run(run, flags, which, saved_split, json=json)

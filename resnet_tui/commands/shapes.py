@@ -6,11 +6,21 @@ import csv as csv_module
 import json as json_module
 import sys
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resnet_tui.commands.options import Arch, Assignments, Block, Depth, Shortcut, StemOption, Width, model_flags
+from resnet_tui.commands.options import (
+    Arch,
+    Assignments,
+    Block,
+    Depth,
+    Flags,
+    Shortcut,
+    StemOption,
+    Width,
+    model_flags,
+)
 
 if TYPE_CHECKING:
     from engine.config import ModelConfig, RunConfig
@@ -34,7 +44,9 @@ def shapes(
         str | None, typer.Option("--input", help="Input, such as 3x224x224 or, for features, 4.", metavar="CxHxW")
     ] = None,
     classes: Annotated[int | None, typer.Option(help="Number of logits.")] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Batch for the memory.", metavar="INTEGER")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Batch for the memory. [default: the preset's, or 128]")
+    ] = None,
     detail: Annotated[
         str | None,
         typer.Option(help="stages, blocks or operations. [default: blocks; with --json and --csv, operations]"),
@@ -55,16 +67,19 @@ def shapes(
 
     if json and csv:
         raise UserError("--json and --csv: give one of them")
-    config = _config(preset, model_flags(arch, depth, shortcut, block, stem, width, assignments), batch_size)
+    if explain is not None and (json or csv or detail is not None):
+        raise UserError("--explain words one row; --detail, --json and --csv are for tables: leave one of them out")
+    config = _config(preset, model_flags(arch, depth, shortcut, block, stem, width, assignments))
     shown = _detail(detail, as_data=json or csv)
-    shape = input_of(input_shape, config.model)
-    if classes is not None and not 1 <= classes <= 1_000_000:
-        raise UserError(f"--classes {classes}: allowed: 1 to 1,000,000")
+    shape = input_of(input_shape, config.model, image_size=_image_size(config))
+    for flag, number in (("--classes", classes), ("--batch-size", batch_size)):
+        if number is not None and not 1 <= number <= 1_000_000:
+            raise UserError(f"{flag} {number}: allowed: 1 to 1,000,000")
 
     from engine.shapes.trace import shape_table
 
-    outputs = classes or _CLASSES.get(config.data.dataset, 10)
-    table = shape_table(config.model, shape, outputs, config.train.batch_size)
+    batch = batch_size or config.train.batch_size // config.optim.accumulate
+    table = shape_table(config.model, shape, classes or _classes(config), batch)
     if explain is not None:
         _explain(table, explain)
     elif json:
@@ -82,20 +97,28 @@ def shapes(
         failed = table.failure
         raise UserError(
             f"{config.model.title} does not fit an input of {shape_text(shape)}: {failed.name} ({failed.op}): "
-            f"{failed.reason}; give a larger --input"
+            f"{failed.reason}; give another --input"
         )
 
 
-def _config(preset: str | None, flags: dict[str, tuple[str, Any]], batch_size: str | None) -> RunConfig:
+def _config(preset: str | None, flags: Flags) -> RunConfig:
     from engine import presets
     from engine.config_file import build_config
 
     tree, file = presets.load(preset) if preset is not None else ({}, "defaults")
-    if batch_size is not None:
-        flags["train.batch_size"] = ("--batch-size", batch_size)
     if preset is None and flags.get("model.arch", ("", ""))[1] == "residual-mlp":
         tree = {"data": {"dataset": "iris"}}
     return build_config(tree, flags, file)
+
+
+def _classes(config: RunConfig) -> int:
+    return (
+        config.data.synthetic_classes if config.data.dataset == "synthetic" else _CLASSES.get(config.data.dataset, 10)
+    )
+
+
+def _image_size(config: RunConfig) -> int | None:
+    return config.data.image_size if config.data.dataset in {"synthetic", "imagefolder"} else None
 
 
 def _detail(given: str | None, *, as_data: bool) -> Detail:
@@ -111,8 +134,10 @@ def _detail(given: str | None, *, as_data: bool) -> Detail:
     raise UserError(f"--detail {given!r}: allowed: {', '.join(DETAILS)}{nearest(given, DETAILS)}")
 
 
-def input_of(given: str | None, model: ModelConfig, channels: int | None = None) -> tuple[int, ...]:
-    """Read ``CxHxW`` or ``F``; not given: what the network is made for.
+def input_of(
+    given: str | None, model: ModelConfig, channels: int | None = None, image_size: int | None = None
+) -> tuple[int, ...]:
+    """Read ``CxHxW`` or ``F``; not given: what the network is made for, or what is known of the input.
 
     Raises:
         UserError: it is neither.
@@ -123,7 +148,7 @@ def input_of(given: str | None, model: ModelConfig, channels: int | None = None)
     if given is None:
         if model.arch == "residual-mlp":
             return (channels or 4,)
-        size = 224 if model.arch == "resnet" and model.stem == "imagenet" else 32
+        size = image_size or (224 if model.arch == "resnet" and model.stem == "imagenet" else 32)
         return (channels or 3, size, size)
     parts = given.lower().replace("×", "x").split("x")
     if not (

@@ -251,4 +251,4 @@ def test_another_normalisation_than_the_sources_is_warned_of(source: RunDir) -> 
 
 def test_weights_that_fit_a_network_that_computes_something_else_are_warned_of(source: RunDir) -> None:
     (warned,) = of(train(from_source(source, model__shortcut="none", train__epochs=1)), ev.Warned)
-    assert "of ResNet-8, shortcut A; this network is plain-8" in warned.message
+    assert "of another network: shortcut A there, none here" in warned.message

@@ -173,3 +173,40 @@ def test_flags_that_are_suggested_give_the_same_network(given: dict[str, Any], f
         key, setting = parse_assignment(value) if flag == "--set" else (f"model.{flag[2:]}", value)
         parsed[key] = (flag, setting)
     assert build_config({}, parsed).model == model
+
+
+@pytest.mark.parametrize(
+    "assignment", ['model.arch=["a"]', 'model.block=["basic"]', "model.stem=3", "model.depth=[50]"]
+)
+def test_values_of_another_kind_are_refused_in_words(assignment: str) -> None:
+    key, value = parse_assignment(assignment)
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        build_config({"model": {"depth": 50}}, {key: ("--set", value)})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"arch": "inception-resnet", "width": 0.01},
+        {"arch": "inception-resnet", "blocks": [101, 1, 1]},
+        {"arch": "residual-mlp", "widths": [32, 100_000]},
+        {"arch": "residual-mlp", "widths": [32]},
+        {"arch": "densenet", "growth": 0},
+        {"arch": "highway", "gate_bias": float("inf")},
+    ],
+)
+def test_sizes_have_bounds(model: dict[str, Any]) -> None:
+    assert refusal({"model": model})
+
+
+def test_different_networks_have_different_names() -> None:
+    models: list[dict[str, Any]] = [
+        {}, {"depth": 32}, {"shortcut": "none"}, {"width": 2}, {"preactivation": True}, {"arch": "highway"},
+        {"arch": "highway", "width": 0.5}, {"arch": "densenet"}, {"arch": "densenet", "growth": 24},
+        {"arch": "densenet", "variant": "bc"}, {"arch": "inception-resnet"},
+        {"arch": "inception-resnet", "blocks": [1, 1, 1]}, {"arch": "residual-mlp"},
+        {"arch": "residual-mlp", "widths": [8, 8]},
+    ]  # fmt: skip
+    slugs = [build_config({"model": model}, {}).model.slug for model in models]
+    assert len(set(slugs)) == len(models), slugs
+    assert all(RunConfig(name=slug) for slug in slugs), "fit for a folder's name"

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from engine.config import ResNetConfig, Shortcut
+from engine.config import OptimConfig, ResNetConfig, Shortcut
 from engine.models import build, build_initialised, parts
+from engine.optim import build_optimiser
 from engine.shapes.trace import shape_table
 
 CPU = torch.device("cpu")
@@ -94,3 +95,14 @@ def test_convolutions_are_kaiming_normal_over_the_fan_out() -> None:
     weight = model.get_submodule("stage3.block2.conv1").weight
     assert isinstance(weight, torch.Tensor)
     assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("decay", [0.0, 5e-4])
+def test_parameters_keep_their_order_whatever_the_decay(decay: float) -> None:
+    """A checkpoint knows the optimiser's tensors by the order of the parameters."""
+    model = build_initialised(ResNetConfig(depth=8), (3, 32, 32), 10, seed=1, device=CPU)
+    optimiser = build_optimiser(model, OptimConfig(weight_decay=decay, decay_norm_and_bias=False))
+    weights, others = (group["params"] for group in optimiser.param_groups)
+    assert [p.ndim > 1 for p in weights] == [True] * len(weights)
+    assert [p.ndim > 1 for p in others] == [False] * len(others)
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [decay, 0.0]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -97,6 +98,8 @@ def test_explain_words_one_row() -> None:
         (["--classes", "0"], ["--classes", "allowed"]),
         (["--detail", "block"], ["--detail", "did you mean 'blocks'"]),
         (["--explain", "stem.cov"], ["stem.cov", "did you mean 'stem.conv'"]),
+        (["--batch-size", "0"], ["--batch-size", "allowed"]),
+        (["--explain", "stem", "--json"], ["--explain", "--json"]),
         (["--json", "--csv"], ["--json", "--csv"]),
         (["--depth", "21"], ["--depth", "20 and 26"]),
         (["--depth", "31", "--arch", "highway"], ["29 and 32"]),
@@ -119,7 +122,7 @@ def test_an_input_too_small_gives_the_table_up_to_what_fails() -> None:
     assert "AvgPool2d" in result.stdout  # the first transition's
     assert result.stdout.count("AvgPool2d") == 1
     assert "stage2.transition.pool" in message
-    assert "larger --input" in message
+    assert "another --input" in message
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 120, 200])
@@ -157,3 +160,28 @@ def test_a_narrow_terminal_has_the_formula_below_its_row(monkeypatch: pytest.Mon
     stem = next(i for i, line in enumerate(table) if line.startswith("stem.conv"))
     assert table[stem + 1] == "    (224 − 7 + 2×3)/2 + 1 = 112.5 → ⌊112.5⌋ = 112"
     assert all("unchanged" not in line for line in table)
+
+
+def test_a_presets_own_images_classes_and_batch_are_shown(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        '[data]\ndataset = "synthetic"\nimage_size = 64\nsynthetic_classes = 5\n'
+        "[optim]\naccumulate = 4\n[train]\nbatch_size = 64\n"
+    )
+    found = json.loads(call("--preset", str(preset), "--json"))
+    assert (found["input"], found["batch_size"], found["rows"][-1]["output"]) == ([3, 64, 64], 16, [5])
+    assert json.loads(call("--preset", str(preset), "--json", "--batch-size", "1"))["batch_size"] == 1
+
+
+def test_transitions_are_no_blocks() -> None:
+    rows = json.loads(call("--arch", "densenet", "--detail", "stages", "--json"))["rows"]
+    assert [row["op"] for row in rows if row["stage"].startswith("stage")] == [
+        "12 blocks + transition", "12 blocks + transition", "12 blocks",
+    ]  # fmt: skip
+
+
+def test_a_stage_of_linear_layers_has_the_formula_of_the_one_that_widens() -> None:
+    rows = json.loads(call("--arch", "residual-mlp", "--detail", "stages", "--json"))["rows"]
+    assert [(row["input"], row["output"], row["formula"]) for row in rows] == [
+        ([4], [32], "4 → 32"), ([32], [64], "32 → 64"), ([64], [3], "64 → 3"),
+    ]  # fmt: skip

@@ -16,7 +16,7 @@ from made_run import EVALUATION, STEPS, MadeRun
 from rich.console import Console
 
 from engine.config import RunConfig, TelemetryConfig
-from engine.events import ControlApplied, Event, Progress, Warned, decode
+from engine.events import ControlApplied, Evaluated, Event, Progress, Warned, decode
 from engine.sinks import Sink
 from engine.sinks.console import ConsoleSink
 from engine.sinks.json_lines import JsonLinesSink
@@ -102,6 +102,12 @@ def test_the_table_has_a_line_every_so_many_epochs_and_the_last() -> None:
     header = next(i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"])
     assert [line.split()[0] for line in lines[header + 1 : header + 4]] == ["2", "4", "5"]
     assert lines[header + 4] == ""
+    early = Screen(terminal=False)
+    events = list(Sparse(5).whole([0.5, 0.9, 0.8, 0.7, 0.6]))
+    third = next(i for i, event in enumerate(events) if isinstance(event, Evaluated) and event.epoch == 3)
+    early.feed([*events[: third + 1], events[-1]])
+    rows = [line.split()[0] for line in early.stdout.splitlines()[header + 1 : header + 3]]
+    assert rows == ["2", "3"], "the last epoch of a run that ended early"
 
 
 def test_the_closing_summary_says_last_best_average_and_where() -> None:

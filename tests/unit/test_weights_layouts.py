@@ -190,8 +190,8 @@ def test_a_described_file(file: Path, config: ModelConfig) -> None:
         ('{"model": {"depth": 8}, "future": 1}', "describes no network of this version: future"),
         ('{"model": {"depth": 8}, "classes": ["a"]}', "names 1 classes, and its head has 4"),
         (
-            '{"model": {"arch": "inception-resnet", "blocks": [1000000000, 1, 1]}}',
-            r"says that it holds a network of 1,000,000,002 blocks, and has \d+ tensors",
+            '{"model": {"depth": 9998}}',
+            r"says that it holds a network of 4,998 blocks, and has \d+ tensors",
         ),
     ],
 )
@@ -329,3 +329,18 @@ def test_no_run_yet(tmp_path: Path) -> None:
         load("last", tmp_path)
     with pytest.raises(UserError, match="a folder or device, not a file of weights"):
         load(tmp_path, tmp_path / "runs")
+
+
+def test_what_stands_beside_the_network_is_named_unless_it_is_a_checkpoints(file: Path) -> None:
+    network = contiguous(ours(ResNetConfig(depth=8)), "model.")
+    beside = {"optim.0.momentum_buffer": torch.ones(3), "decoder.weight": torch.ones(3)}
+    save_file(network | beside, file)
+    assert load(file).left_out == ("decoder.weight: not a part of the network",)
+
+
+def test_a_few_bytes_lay_no_claim_to_a_large_network(file: Path) -> None:
+    tiny = {"stem.linear.weight": torch.ones(1, 4), "head.linear.weight": torch.ones(3, 1)}
+    said = '{"model": {"arch": "residual-mlp", "widths": [60000, 60000]}}'
+    save_file(tiny, file, metadata={"resnet-tui": said})
+    with pytest.raises(UserError, match=r"to a network of [\d,]{13} numbers, and holds 7; give the file of a whole"):
+        load(file)
