@@ -74,14 +74,19 @@ LEGEND = {
 
 
 def columns(rows: Sequence[ShapeRow], width: int) -> list[Column]:
-    """Return the columns that fit into ``width``, from left to right."""
+    """Return the columns that fit into ``width``, from left to right: those wanted most, in order.
+
+    The formula, the widest, stands below each row where there is no room for it beside the others.
+    """
     chosen = list(ALWAYS)
-    used = sum(_width(column, rows) + _GAP for column in chosen)
+    left = width + _GAP - sum(_width(column, rows) + _GAP for column in chosen)  # the last has no gap after it
     for column in WHERE_THEY_FIT:
         needed = _width(column, rows) + _GAP
-        if used + needed <= width + _GAP:  # the last has no gap after it
+        if needed <= left:
             chosen.append(column)
-            used += needed
+            left -= needed
+        elif column.header != "formula":
+            break
     return sorted(chosen, key=lambda column: ORDER.index(column.header))
 
 
@@ -99,6 +104,9 @@ def print_table(table: ShapeTable, config: RunConfig, detail: Detail) -> None:
         for line in _lines(rows, shown):
             console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
     legend = [text for header, text in LEGEND.items() if any(column.header == header for column in shown)]
+    hidden = [column.header for column in WHERE_THEY_FIT if column not in shown and column.header != "formula"]
+    if hidden:
+        legend.append(f"a wider terminal shows {', '.join(hidden)}")
     console.print(Text("; ".join(legend), "dim"))
     console.print()
     print_facts(console, _totals(table, config))
@@ -138,6 +146,8 @@ def _totals(table: ShapeTable, config: RunConfig) -> list[tuple[str, str]]:
     )
     batch = f"batch {table.batch_size:,}"
     params = f"{table.params:,}: {table.trainable_params:,} trainable, {other:,} other; "
+    if table.failure is not None:
+        return [("parameters", f"{table.params:,} in the whole network, of which the table shows a part")]
     return [
         ("parameters", f"{params}besides, {table.buffers:,} running statistics of norms"),
         ("MACs", f"{table.macs:,} a sample"),

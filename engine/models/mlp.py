@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from engine.config import ResidualMlpConfig
-from engine.models.layers import staged
+from engine.models.layers import relu, staged
 from engine.models.operations import Add
 
 
@@ -20,12 +20,12 @@ class LinearBlock(nn.Module):
         super().__init__()
         self.linear1 = nn.Linear(features_in, features_out)
         self.norm1 = nn.BatchNorm1d(features_out)
-        self.relu1 = nn.ReLU()
+        self.relu1 = relu()
         self.linear2 = nn.Linear(features_out, features_out)
         self.norm2 = nn.BatchNorm1d(features_out)
         self.shortcut = nn.Identity() if features_in == features_out else nn.Linear(features_in, features_out)
         self.add = Add()
-        self.relu2 = nn.ReLU()
+        self.relu2 = relu()
 
     def forward(self, x_BF: Tensor) -> Tensor:
         """Return the block's output, (B, F)."""
@@ -37,7 +37,7 @@ class LinearBlock(nn.Module):
 def make_residual_mlp(config: ResidualMlpConfig, classes: int, features: int) -> nn.Module:
     """Return stem, residual blocks in one stage, and a linear head, which takes the last block's output as it is."""
     first, last = config.widths[0], config.widths[-1]
-    stem = nn.Sequential(OrderedDict(linear=nn.Linear(features, first), norm=nn.BatchNorm1d(first), relu=nn.ReLU()))
+    stem = nn.Sequential(OrderedDict(linear=nn.Linear(features, first), norm=nn.BatchNorm1d(first), relu=relu()))
     stage = nn.Sequential()
     for index, (width, width_out) in enumerate(pairwise(config.widths), start=1):
         stage.add_module(f"block{index}", LinearBlock(width, width_out))

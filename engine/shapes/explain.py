@@ -1,37 +1,62 @@
-"""One row of a shape table in full: how its shape, parameters, multiply-accumulates and field come about.
+"""One operation or part of a network in full: how its shape, parameters, multiply-accumulates and field come about.
 
 Works on rows alone; imports no torch.
 """
 
+import os
+from collections.abc import Sequence
+
 from engine.events import ShapeRow
-from engine.shapes.formula import shape_text
+from engine.shapes.formula import UNCHANGED, shape_text
 
 Facts = list[tuple[str, str]]
+_MOST_TERMS = 16
 
 
-def explain(row: ShapeRow, batch_size: int) -> Facts:
-    """Return (label, text) pairs about an operation, a block or a stage.
+def explain(rows: Sequence[ShapeRow], batch_size: int) -> Facts:
+    """Return (label, text) pairs about an operation, or about several in a row, such as a block.
 
     Args:
-        row: from ``trace.shape_table`` or ``groups.grouped``.
-        batch_size: for which its ``activation_bytes`` holds.
+        rows: of one operation, or all of a part, as ``groups.within`` gives them.
+        batch_size: for which ``activation_bytes`` holds.
     """
+    first, last = rows[0], rows[-1]
+    macs, kept = sum(row.macs for row in rows), sum(row.activation_bytes for row in rows)
+    one = len(rows) == 1
     facts = [
-        ("operation", _operation(row)),
-        ("input", shape_text(row.input)),
-        ("output", shape_text(row.output)),
-        ("shape", row.formula),
-        ("parameters", _params(row)),
-        ("MACs", _macs(row)),
-        (
-            "FLOPs",
-            f"2 × {row.macs:,} = {row.flops:,}" if row.macs else "0: only convolutions and linear layers count",
-        ),
-        ("activations", f"{row.activation_bytes:,} bytes kept for the backward pass at batch {batch_size:,}"),
+        ("operation", _operation(first) if one else ", ".join(row.op for row in rows)),
+        ("input", shape_text(first.input)),
+        ("output", shape_text(last.output)),
     ]
-    if row.receptive_field:
-        facts.append(("receptive field", f"{shape_text(row.receptive_field)} pixels of the input"))
+    facts += [("shape", first.formula)] if one else _steps(rows)
+    facts += [
+        ("parameters", _params(first) if one else _sum(rows, "params")),
+        ("MACs", _macs(first) if one else _sum(rows, "macs")),
+        ("FLOPs", f"2 × {macs:,} = {2 * macs:,}" if macs else "0: only convolutions and linear layers count"),
+        ("activations", f"{kept:,} bytes kept for the backward pass at batch {batch_size:,}"),
+    ]
+    if last.receptive_field:
+        facts.append(("receptive field", f"{shape_text(last.receptive_field)} pixels of the input"))
     return facts
+
+
+def _steps(rows: Sequence[ShapeRow]) -> Facts:
+    """Return the formula of each operation that changes a shape or joins two paths."""
+    changing = [row for row in rows if not row.formula.endswith(UNCHANGED)]
+    return [("shape" if i == 0 else "", f"{_short(row, rows)}: {row.formula}") for i, row in enumerate(changing)]
+
+
+def _sum(rows: Sequence[ShapeRow], field: str) -> str:
+    terms = [(getattr(row, field), _short(row, rows)) for row in rows]
+    counted = [f"{number:,} {name}" for number, name in terms if number]
+    total = sum(number for number, _ in terms)
+    return f"{' + '.join(counted)} = {total:,}" if 1 < len(counted) <= _MOST_TERMS else f"{total:,}"
+
+
+def _short(row: ShapeRow, rows: Sequence[ShapeRow]) -> str:
+    """Return the row's name without what all have in common."""
+    common = os.path.commonprefix([row.name for row in rows]).rpartition(".")[0]  # noqa: RUF071 (of characters)
+    return row.name.removeprefix(f"{common}.")
 
 
 def _operation(row: ShapeRow) -> str:

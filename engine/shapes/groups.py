@@ -15,13 +15,22 @@ _ENDS = ("stem", "head")
 def grouped(rows: Iterable[ShapeRow], detail: Detail) -> tuple[ShapeRow, ...]:
     """Return a row for each stage, each block, or each operation.
 
-    Stem and head have a row for each operation that changes the shape, with the norms and ReLUs after it in it.
+    Stem and head have a row for each operation that changes the shape, with the norms and ReLUs after it in it; its
+    name says so (``stem.conv+norm+relu``).
     Sums are of all operations in a group. Its kernel, stride, padding and formula are those of the operation that
     decides its shape: the first that changes height or width, else the first convolution or linear layer.
     """
     if detail == "operations":
         return tuple(rows)
     return tuple(_merged(key, list(group)) for key, group in groupby(rows, key=_Key(detail)))
+
+
+def within(rows: Iterable[ShapeRow], name: str) -> tuple[ShapeRow, ...]:
+    """Return the operations in what ``name`` names: a stage, a block, a shortcut, a row of a table, one of them."""
+    first, *others = name.split("+")
+    whole = first.rpartition(".")[0]
+    names = {first, *(f"{whole}.{other}" for other in others)}
+    return tuple(row for row in rows if row.name in names or row.name.startswith(f"{name}."))
 
 
 class _Key:
@@ -45,7 +54,7 @@ def _merged(key: str, rows: list[ShapeRow]) -> ShapeRow:
     return ShapeRow(
         stage=first.stage,
         block=first.block if len(blocks) == 1 else "",
-        name=key if blocks else decisive.name,
+        name=key if blocks else _span(rows),
         op=_operation(blocks, rows, decisive),
         kernel=decisive.kernel,
         stride=decisive.stride,
@@ -54,11 +63,22 @@ def _merged(key: str, rows: list[ShapeRow]) -> ShapeRow:
         output=last.output,
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
-        formula=decisive.formula,
+        formula=_formula(rows, decisive),
         flops=sum(row.flops for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
         receptive_field=last.receptive_field,
     )
+
+
+def _span(rows: list[ShapeRow]) -> str:
+    """Name operations of stem or head that share a row, such as ``stem.conv+norm+relu``."""
+    return "+".join([rows[0].name, *(row.name.rpartition(".")[2] for row in rows[1:])])
+
+
+def _formula(rows: list[ShapeRow], decisive: ShapeRow) -> str:
+    """Return what decides the shape; where channels are put beside the input, that as well."""
+    last = rows[-1]
+    return f"{decisive.formula}; {last.formula}" if last.op == "Concat" and decisive is not last else decisive.formula
 
 
 def _operation(blocks: list[str], rows: list[ShapeRow], decisive: ShapeRow) -> str:

@@ -100,26 +100,28 @@ def _can_adapt(name: str, theirs: Tensor, mine: Tensor) -> bool:
 
 
 def _refusal(weights: "Weights", carried: Carried, target: dict[str, Tensor], config: WeightsConfig) -> str:
-    text = f"{one_line(weights.source)} holds {weights.model.title} with {weights.classes} classes ({weights.layout})"
-    if carried.missing:
-        text += f"; missing or of another shape: {listed(carried.missing)}"
-    if carried.left_out:
-        text += f"; without a place in this network: {listed(carried.left_out)}"
     resized = {
         name: (theirs, target[name])
         for name, theirs in weights.tensors.items()
         if name in target and theirs.shape != target[name].shape and not _is_fresh(name, config)
     }
+    ends = {"head.linear.weight", "head.linear.bias", "stem.conv.weight"}
+    fits_between = not carried.left_out and all(name.split(" ")[0] in ends for name in carried.missing)
     head, stem = resized.get("head.linear.weight"), resized.get("stem.conv.weight")
     advice = []
-    if head and head[0].shape[1] == head[1].shape[1]:
+    if fits_between and head and head[0].shape[1] == head[1].shape[1]:
         advice.append("--set weights.head=fresh for a new last layer")
-    if stem and stem[0].shape[0] == stem[1].shape[0]:
+    if fits_between and stem and stem[0].shape[0] == stem[1].shape[0]:
         adapt = config.stem == "carry" and _can_adapt("stem.conv.weight", *stem)
         advice.append(f"--set weights.stem={'adapt, or fresh,' if adapt else 'fresh'} for another stem")
     same = not resized and weights.tensors.keys() | set(weights.missing) == target.keys()
     network = f"the same network ({as_flags(weights.model)})"
     advice.append("a file of the whole network and nothing else" if same else network)
+    text = f"{one_line(weights.source)} holds {weights.model.title} with {weights.classes} classes ({weights.layout})"
+    if carried.missing:
+        text += f"; missing or of another shape: {listed(carried.missing)}"
+    if carried.left_out:
+        text += f"; without a place in this network: {listed(carried.left_out)}"
     return f"{text}; choose {', '.join(advice)}, or load what fits with --allow-partial"
 
 

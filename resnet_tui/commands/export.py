@@ -53,6 +53,12 @@ def export(
         raise UserError(f"--input {one_line(input_shape)!r}: only --format onnx has an input of a given size")
     if output is not None:
         _check_output(output, force=force)
+        others = set(_SUFFIXES.values()) - {_SUFFIXES[file_format]}
+        if output.suffix in others:
+            raise UserError(
+                f"--output {one_line(str(output))}: the format is {file_format}; let the name end in "
+                f"{_SUFFIXES[file_format]}, or give --format"
+            )
 
     from engine.weights import load_weights
     from resnet_tui.progress import shown
@@ -76,6 +82,8 @@ def _check_output(path: Path, *, force: bool) -> None:
             raise UserError(f"{name}: a folder; give the name of a file")
         if not path.parent.is_dir():
             raise UserError(f"{name}: there is no folder {one_line(str(path.parent))}; make it first")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{name}: a device or pipe, which a file would replace; give the name of a file")
         if path.exists() and not force:
             raise UserError(f"{name}: there is such a file; give another name, or --force")
     except OSError as error:

@@ -71,7 +71,7 @@ def _print_list(entries: list[Entry]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("preset", no_wrap=True, min_width=max(len(entry.name) for entry in entries))
     table.add_column("epochs", no_wrap=True, min_width=6, justify="right")
-    table.add_column("what it is", no_wrap=True, overflow="ellipsis")  # in full with its name, and in a pipe
+    table.add_column("what it is", overflow="fold")
     for entry in entries:
         table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(entry.description))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)

@@ -43,16 +43,17 @@ def shapes(
     input_shape: Annotated[
         str | None, typer.Option("--input", help="Input, such as 3x224x224 or, for features, 4.", metavar="CxHxW")
     ] = None,
-    classes: Annotated[int | None, typer.Option(help="Number of logits.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Number of logits.", metavar="INTEGER")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Batch for the memory. [default: the preset's, or 128]")
+        str | None, typer.Option(help="Batch for the memory. [default: the preset's, or 128]", metavar="INTEGER")
     ] = None,
     detail: Annotated[
         str | None,
         typer.Option(help="stages, blocks or operations. [default: blocks; with --json and --csv, operations]"),
     ] = None,
     explain: Annotated[
-        str | None, typer.Option(help="One row in full: stage2.block1.conv1, stage2.block1, stage2, …", metavar="ROW")
+        str | None,
+        typer.Option(help="One part in full, such as stage2, stage2.block1 or stage2.block1.conv1.", metavar="NAME"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print rows and totals as JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")] = False,
@@ -72,14 +73,12 @@ def shapes(
     config = _config(preset, model_flags(arch, depth, shortcut, block, stem, width, assignments))
     shown = _detail(detail, as_data=json or csv)
     shape = input_of(input_shape, config.model, image_size=_image_size(config))
-    for flag, number in (("--classes", classes), ("--batch-size", batch_size)):
-        if number is not None and not 1 <= number <= 1_000_000:
-            raise UserError(f"{flag} {number}: allowed: 1 to 1,000,000")
+    outputs = _count("--classes", classes) or _classes(config)
+    batch = _count("--batch-size", batch_size) or config.train.batch_size // config.optim.accumulate
 
     from engine.shapes.trace import shape_table
 
-    batch = batch_size or config.train.batch_size // config.optim.accumulate
-    table = shape_table(config.model, shape, classes or _classes(config), batch)
+    table = shape_table(config.model, shape, outputs, batch)
     if explain is not None:
         _explain(table, explain)
     elif json:
@@ -109,6 +108,18 @@ def _config(preset: str | None, flags: Flags) -> RunConfig:
     if preset is None and flags.get("model.arch", ("", ""))[1] == "residual-mlp":
         tree = {"data": {"dataset": "iris"}}
     return build_config(tree, flags, file)
+
+
+def _count(flag: str, given: str | None) -> int | None:
+    from engine.errors import UserError
+    from engine.text import one_line
+
+    if given is None:
+        return None
+    number = int(given) if given.isascii() and given.isdecimal() and len(given) <= 7 else 0
+    if not 1 <= number <= 1_000_000:
+        raise UserError(f"{flag} {one_line(given)!r}: allowed: a whole number from 1 to 1,000,000")
+    return number
 
 
 def _classes(config: RunConfig) -> int:
@@ -170,17 +181,19 @@ def _explain(table: ShapeTable, name: str) -> None:
     from engine.config_file import nearest
     from engine.errors import UserError
     from engine.shapes.explain import explain
-    from engine.shapes.groups import DETAILS, grouped
+    from engine.shapes.groups import within
     from engine.text import one_line
     from resnet_tui.facts import print_facts
 
-    rows = {row.name: row for detail in DETAILS for row in grouped(table.rows, detail)}
-    rows |= {row.name: row for row in table.rows}  # an operation of the stem also names its group
-    if name not in rows:
+    rows = within(table.rows, name)
+    if not rows:
+        known = [row.name for row in table.rows]
+        parts = dict.fromkeys(".".join(name.split(".")[:n]) for name in known for n in range(1, name.count(".") + 2))
         raise UserError(
-            f"--explain {one_line(name)!r}: no such row{nearest(name, rows)}; --detail operations lists them all"
+            f"--explain {one_line(name)!r}: nothing has this name{nearest(name, parts)} "
+            "(--detail operations lists all)"
         )
-    print_facts(Console(), [("row", name), *explain(rows[name], table.batch_size)])
+    print_facts(Console(), [("row", name), *explain(rows, table.batch_size)])
 
 
 def _print_json(table: ShapeTable, config: RunConfig, detail: Detail) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,7 +42,9 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Begin with these: a run, a file, or a name such as torchvision:resnet34.", metavar="SOURCE"
+            help="Begin with these: a run, a file, or a name such as torchvision:resnet34. The network is "
+            "theirs, too, unless a preset or a flag names one.",
+            metavar="SOURCE",
         ),
     ] = None,
     allow_partial: Annotated[
@@ -113,13 +115,25 @@ def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
     if "weights.source" in flags and flags["weights.source"][1] == "":
         raise UserError(f"{flags['weights.source'][0]} is empty: give a run, a file, or a published name")
     tree, file = presets.load(preset or DEFAULT_PRESET)
+    names_network = any(key.startswith("model.") for key in flags)
+    if "weights.source" in flags and preset is None and not names_network:
+        tree["model"] = _network_of(str(flags["weights.source"][1]), runs)
+        names_network = True
     config = build_config(tree, flags, file)
-    if "name" not in flags and any(key == "data.dataset" or key.startswith("model.") for key in flags):
+    if "name" not in flags and (names_network or "data.dataset" in flags):
         config = config.model_copy(update={"name": f"{config.model.slug}-{config.data.dataset}"})
     if config.weights.source:
         source = _absolute_source(config.weights.source, runs)
         config = config.model_copy(update={"weights": config.weights.model_copy(update={"source": source})})
     return config
+
+
+def _network_of(source: str, runs: Path) -> dict[str, Any]:
+    """Return the network that weights belong to, for a run that names none itself."""
+    from engine.weights import load_weights
+    from resnet_tui.progress import shown
+
+    return shown(load_weights(source, runs)).model.model_dump(mode="json")
 
 
 def _absolute_source(source: str, runs: Path) -> str:

@@ -48,14 +48,14 @@ def config_of(name: str) -> tuple[ModelConfig, tuple[int, ...]]:
 def test_the_documents_eight_steps_output_for_output_and_formula_for_formula() -> None:
     table = shape_table(ResNetConfig(depth=34, stem="imagenet"), (3, 224, 224), 1000)
     assert [(row.name, row.output, row.formula) for row in grouped(table.rows, "stages")] == [
-        ("stem.conv", (64, 112, 112), "(224 − 7 + 2×3)/2 + 1 = 112.5 → ⌊112.5⌋ = 112"),
+        ("stem.conv+norm+relu", (64, 112, 112), "(224 − 7 + 2×3)/2 + 1 = 112.5 → ⌊112.5⌋ = 112"),
         ("stem.pool", (64, 56, 56), "(112 − 3 + 2×1)/2 + 1 = 56.5 → ⌊56.5⌋ = 56"),
         ("stage1", (64, 56, 56), "(56 − 3 + 2×1)/1 + 1 = 56"),
         ("stage2", (128, 28, 28), "(56 − 3 + 2×1)/2 + 1 = 28.5 → ⌊28.5⌋ = 28"),
         ("stage3", (256, 14, 14), "(28 − 3 + 2×1)/2 + 1 = 14.5 → ⌊14.5⌋ = 14"),
         ("stage4", (512, 7, 7), "(14 − 3 + 2×1)/2 + 1 = 7.5 → ⌊7.5⌋ = 7"),
         ("head.pool", (512, 1, 1), "(7 − 7 + 2×0)/1 + 1 = 1"),
-        ("head.linear", (1000,), "512 → 1000"),
+        ("head.flatten+linear", (1000,), "512 → 1000"),
     ]
     assert table.params == 21_797_672
     assert [row.op for row in grouped(table.rows, "stages")][2:6] == ["3 blocks", "4 blocks", "6 blocks", "3 blocks"]
@@ -231,10 +231,10 @@ def test_memory_to_train(optimiser: str, momentum: float, states: int) -> None:
 
 def test_a_row_in_full() -> None:
     rows = {row.name: row for row in shape_table(ResNetConfig(depth=34, stem="imagenet"), (3, 224, 224), 10).rows}
-    conv = dict(explain(rows["stage1.block1.conv1"], 1))
+    conv = dict(explain([rows["stage1.block1.conv1"]], 1))
     assert conv["parameters"] == "3×3×64 × 64 = 36,864 (no bias)"
     assert conv["MACs"] == "3×3×64 for each of 64×56×56 values = 115,605,504"
-    assert dict(explain(rows["head.linear"], 1))["parameters"] == "(512 + 1) × 10 = 5,130 (1: the bias)"
+    assert dict(explain([rows["head.linear"]], 1))["parameters"] == "(512 + 1) × 10 = 5,130 (1: the bias)"
     assert math.prod((3, 3, 64, 64, 56, 56)) == rows["stage1.block1.conv1"].macs
 
 

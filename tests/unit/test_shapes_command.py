@@ -81,11 +81,25 @@ def test_a_preset_gives_network_input_and_classes() -> None:
     assert call("--arch", "residual-mlp").startswith("residual MLP 32-32-64, input 4")
 
 
-def test_explain_words_one_row() -> None:
-    out = call(*RESNET34, "--explain", "stem.conv")
-    assert "7×7×3 × 64 = 9,408 (no bias)" in out
-    assert "2 × 118,013,952" in out
-    assert "3 blocks" in call(*RESNET34, "--explain", "stage1")
+def test_explain_words_one_operation_and_every_part() -> None:
+    assert "7×7×3 × 64 = 9,408 (no bias)" in call(*RESNET34, "--explain", "stem.conv")
+    assert "2 × 118,013,952" in call(*RESNET34, "--explain", "stem.conv")
+    block = call("--depth", "8", "--explain", "stage2.block1", columns=200)
+    assert "4,608 conv1 + 64 norm1 + 9,216 conv2 + 64 norm2 = 13,952" in block
+    assert "shortcut: (32 − 1 + 2×0)/2 + 1 = 16.5 → ⌊16.5⌋ = 16; 8 zeros + 16 + 8 zeros = 32 channels" in block
+    assert "add: F(x) + x, both 32×16×16" in block
+    assert "512 conv + 64 norm = 576" in call(
+        "--depth", "8", "--shortcut", "B", "--explain", "stage2.block1.shortcut", columns=200
+    )
+
+
+def test_every_name_in_a_table_can_be_explained() -> None:
+    for detail in ("stages", "blocks", "operations"):
+        rows = json.loads(call("--depth", "8", "--detail", detail, "--json"))["rows"]
+        for row in rows:
+            said = call("--depth", "8", "--explain", row["name"], columns=300)
+            assert f"{row['params']:,}" in said, row["name"]
+            assert "×".join(map(str, row["output"])) in said
 
 
 @pytest.mark.parametrize(
