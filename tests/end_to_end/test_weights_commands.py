@@ -155,6 +155,11 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["export", "aka.pt", "-o", "nowhere/x"], ["--output nowhere/x", "no folder nowhere", "make it first"]),
     (["export", "aka.pt", "-o", "aka.pt/x"], ["--output aka.pt/x", "no folder aka.pt"]),
     (["export", "aka.pt", "-o", ".", "--force"], ["--output .", "a folder", "name of a file"]),
+    (["export", "aka.pt", "-o", "/dev/null", "--force"], ["--output /dev/null", "device", "name of a file"]),
+    (["export", "aka.pt", "-o", "x.onnx"], ["--output x.onnx", "safetensors", "--format"]),
+    (["eval", "aka.pt", "--checkpoint", "last"], ["--checkpoint last", "only a run"]),
+    (["eval", "last", "--allow-partial"], ["--allow-partial", "complete"]),
+    (["eval", "last", "--set", "model.depth=56"], ["--set model.depth=56", "data.*"]),
     (["export", "aka.pt", "-o", "x" * 5000], ["--output xxx", "give another name"]),
     (["export", "aka.pt", "--input", "3x32x32"], ["--input '3x32x32'", "--format onnx"]),
     (["export", "aka.pt", "--format", "onnx", "--input", "1x32x32"], ["--input 1×32×32", "ResNet-8", "3x32x32"]),
@@ -269,6 +274,18 @@ def test_training_begins_with_a_file_and_then_with_that_run(
         before = set(runs.iterdir())
         ran(*train, *named)
         assert begun(runs, before)[1] == str(first)
+
+
+def test_a_run_that_names_no_network_has_that_of_its_weights(ran: Command, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (source,) = (path for path in Path("runs").iterdir() if path.name.endswith("-s1"))
+    train = ["train", "--headless", "--epochs", "1", "--device", "cpu", "--runs-dir", str(runs)]
+    said = ran(*train, "--weights", str(source))
+    assert "network   ResNet-8, shortcut A, width ×0.25" in said
+    new, _ = begun(runs, set())
+    assert new.name.endswith("resnet8x0.25-digits-s1")
+    refused = ran(*train, "--weights", str(source), "--depth", "14", status=2)
+    assert "choose the same network (--arch resnet --depth 8 --width 0.25)" in refused
 
 
 def test_training_with_a_part_of_a_network(ran: Command, tmp_path: Path) -> None:
