@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,10 @@ from engine.shapes.formula import UNCHANGED, Shape, channels_formula, shape_text
 from engine.shapes.table import Failure, ShapeTable
 from engine.text import one_line
 
+Keeps = Literal["inputs", "output", "nothing", "overwritten"]
+_NORMS = nn.BatchNorm1d | nn.BatchNorm2d
+_STATISTICS_BYTES = 8
+"""A channel: a norm keeps mean and deviation of the batch."""
 Field = tuple[tuple[int, int], tuple[int, int]]
 """Receptive field (height, width) of a value, and the distance of neighbours, both in pixels of the input."""
 
@@ -38,9 +43,13 @@ def shape_table(config: ModelConfig, input_shape: Shape, classes: int, batch_siz
     Raises:
         UserError: the network takes images and these are features, or the other way round.
     """
-    model = build(config, input_shape, classes).eval()
+    model = build(config, input_shape, classes)
+    for module in model.modules():
+        if keeps := _KEEPS.get(type(module)):
+            module.forward = partial(_stand_in, module, keeps)
     trace = _Trace(model)
-    failure = trace.run(torch.empty(batch_size, *input_shape, device="meta"))
+    # With a gradient, as every output has one through the weights: autograd keeps things for those alone.
+    failure = trace.run(torch.empty(batch_size, *input_shape, device="meta", requires_grad=True))
     return ShapeTable(
         rows=trace.rows(),
         input=input_shape,
@@ -66,6 +75,7 @@ class _Trace:
             _storage(tensor): None for tensor in (*model.parameters(), *model.buffers())
         }
         self._kept_bytes: dict[int, int] = {}
+        self._statistics: dict[int, int] = {}
         self._alive: list[Tensor] = []  # so that no storage takes the number of one that was freed
 
     def run(self, x: Tensor) -> Failure | None:
@@ -91,6 +101,8 @@ class _Trace:
         for storage, size in self._kept_bytes.items():
             if (row := self._made_by[storage]) is not None:
                 kept[row] += size
+        for row, channels in self._statistics.items():
+            kept[row] += _STATISTICS_BYTES * channels
         return tuple(
             replace(row, activation_bytes=size) for row, size in zip(self._rows, kept[: len(self._rows)], strict=True)
         )
@@ -111,6 +123,8 @@ class _Trace:
         self._made_by.setdefault(_storage(output), len(self._rows))
         self._alive.append(output)
         self._running = None
+        if isinstance(module, _NORMS):
+            self._statistics[len(self._rows)] = module.num_features
         name = self._names[module]
         stage, _, block = part_of(name).partition(".")
         shape = tuple(inputs[0].shape[1:])
@@ -145,6 +159,51 @@ class _Trace:
         self._kept_bytes[storage] = tensor.untyped_storage().nbytes()
         self._alive.append(tensor)
         return tensor
+
+
+class _StandIn(torch.autograd.Function):
+    """Stands in for all but convolutions, pooling windows and copies: the same storages made and kept, no arithmetic.
+
+    On the meta device, torch's own are Python functions that load the compiler, which takes as long as all the rest.
+    Tests hold shapes and what is kept to what a real training pass has, byte for byte.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, keeps: Keeps, shape: Shape, *inputs: Tensor) -> Tensor:
+        """Return an output of ``shape``, with the batch."""
+        output = inputs[0].view(shape) if keeps == "overwritten" else torch.empty(shape, device="meta")
+        ctx.save_for_backward(*{"inputs": inputs, "nothing": ()}.get(keeps, (output,)))
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Never called: only what is kept for it matters."""
+        raise NotImplementedError
+
+
+def _stand_in(module: nn.Module, keeps: Keeps, *inputs: Tensor) -> Tensor:
+    """Return what ``module`` gives, and let autograd keep what it keeps."""
+    shape = tuple(inputs[0].shape)
+    if isinstance(module, nn.Linear):
+        shape = (*shape[:-1], module.out_features)
+    elif isinstance(module, nn.AdaptiveAvgPool2d):
+        shape = (*shape[:2], 1, 1)
+    output: Tensor = _StandIn.apply(keeps, shape, *inputs)
+    return output
+
+
+_KEEPS: dict[type[nn.Module], Keeps] = {
+    nn.BatchNorm1d: "inputs",
+    nn.BatchNorm2d: "inputs",
+    nn.ReLU: "overwritten",
+    nn.Sigmoid: "output",
+    Add: "nothing",
+    ScaledAdd: "nothing",
+    Gate: "inputs",
+    nn.AdaptiveAvgPool2d: "nothing",
+    nn.Linear: "inputs",
+}
+"""What autograd keeps. Every ReLU of the networks overwrites its input; every adaptive pooling is global."""
 
 
 def _storage(tensor: Tensor) -> int:

@@ -129,9 +129,7 @@ def test_activation_bytes_are_what_autograd_keeps_of_a_real_training_pass(name: 
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         model(x)
-    statistics = 8 * table.buffers  # the norms keep mean and deviation of the batch
-    assert abs(sum(kept.values()) - table.activation_bytes) <= statistics
-    assert table.activation_bytes > 0
+    assert sum(kept.values()) == table.activation_bytes > 0
 
 
 def test_activations_grow_with_the_batch() -> None:
