@@ -137,13 +137,32 @@ def _unpack(spec: Spec, place: Place) -> Generator[Progress, None, None]:
     part = place.root / f".{spec.batches}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
-        with tarfile.open(place.archive, "r:gz") as tar:
-            tar.extractall(part, filter="data")
+        _extract(spec, place.archive, part / spec.batches)
         (part / spec.batches).rename(place.root / spec.batches)
     except (tarfile.TarError, EOFError) as error:
         raise WorldError(f"{one_line(str(place.archive))}: cannot be unpacked: {one_line(str(error))}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _extract(spec: Spec, archive: Path, folder: Path) -> None:
+    """Copy the files that are read out of the archive, and nothing else: no link, no device, no other path.
+
+    Not ``extractall`` with a filter, which Python has only since 3.11.4.
+
+    Raises:
+        tarfile.TarError: one is not there.
+    """
+    folder.mkdir(parents=True)
+    missing = {f"{spec.batches}/{name}": folder / name for name in spec.files}
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isfile() and member.name in missing else None
+            if content is not None:
+                with content, missing.pop(member.name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+    if missing:
+        raise tarfile.TarError(f"{', '.join(missing)} not in it")
 
 
 def _samples(part: Any) -> Samples:

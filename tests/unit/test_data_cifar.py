@@ -262,6 +262,6 @@ def test_an_archive_cannot_write_outside_its_folder(
         tar.addfile(info, io.BytesIO(b"x"))
     digest = Digest("md5", hashlib.md5(archive.read_bytes()).hexdigest())
     monkeypatch.setitem(SPECS, "cifar10", replace(spec, archive=replace(spec.archive, digest=digest)))
-    with pytest.raises(WorldError, match="cannot be unpacked"):
+    with pytest.raises(WorldError, match=r"cannot be unpacked: .*/data_batch_1, .* not in it"):
         loaded(dataset="cifar10", dir=archive.parent)
     assert not list(tmp_path.rglob("escaped"))
