@@ -32,6 +32,7 @@ from engine.events import (
     RunFinished,
     Split,
     Warned,
+    WeightsLoaded,
 )
 from engine.introduction import checked_shapes, introduce_model, introduce_run, introduce_weights, weights_notes
 from engine.learner import Learner
@@ -74,10 +75,11 @@ class Trainer:
         self.shapes = checked_shapes(config, dataset)
         carried = resume[1].carried if resume is not None else ()
         self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device, weights, carried)
-        self._weights = weights
+        self._weights_loaded: WeightsLoaded | None = None
         self._notes: list[str] = []
-        if weights is not None and self.learner.carry_report is not None:
-            self._notes = weights_notes(config, weights, self.learner.carry_report)
+        if weights is not None and (report := self.learner.carry_report) is not None:
+            self._weights_loaded = introduce_weights(weights, report)
+            self._notes = weights_notes(config, weights, report)
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self._control = control
         self._batches = train_batches(dataset, config, self.device)
@@ -118,8 +120,8 @@ class Trainer:
             yield introduce_run(
                 self.config, self.dataset, self.learner, self.epochs, self.steps_per_epoch, self.resumed_at
             )
-            if self._weights is not None and self.learner.carry_report is not None:
-                yield introduce_weights(self._weights, self.learner.carry_report)
+            if self._weights_loaded is not None:
+                yield self._weights_loaded
             yield introduce_model(self.shapes, self.learner)
             for note in self._notes:
                 yield Warned(message=note)

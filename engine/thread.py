@@ -115,6 +115,7 @@ class EngineThread(threading.Thread):
             weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))
         dataset = self._load(load(self.config.data, self.config.train.seed))
         trainer = self._trainer(dataset, weights)
+        del weights  # the network has a copy, which is the one that trains
         if self._resume is None and self._runs is not None:
             self.run_dir = run_dirs.create(self._runs, self.config)
         first_seq = 0
