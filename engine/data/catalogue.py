@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from engine.config import DataConfig
+from engine.config import DataConfig, DatasetName
 from engine.data import digits, iris, synthetic
+from engine.data.cache import cache_folder
 from engine.data.listing import list_images
 from engine.data.published import SPECS, Spec, download_command, locate
 from engine.errors import UserError
@@ -30,26 +32,31 @@ class Entry:
 
 def catalogue(folder: Path | None) -> list[Entry]:
     """Look at every dataset, in ``folder`` where that is given, else in the cache folder. Reads names only."""
-    made = DataConfig(dataset="synthetic")
-    return [
-        Entry("digits", "embedded", len(digits.CLASSES), digits.TRAIN, digits.TEST, "scikit-learn", ""),
-        Entry("iris", "embedded", len(iris.CLASSES), iris.TRAIN, iris.TEST, "scikit-learn", ""),
-        *(_cifar(spec, folder) for spec in SPECS.values()),
-        _imagefolder(folder),
-        Entry(
-            "synthetic",
-            "made",
-            made.synthetic_classes,
-            made.synthetic_size,
-            synthetic.test_size(made),
-            "made from the seed",
-            "",
-        ),
-    ]
+    return [entry(DataConfig(dataset=name, dir=folder)) for name in get_args(DatasetName)]
+
+
+def entry(config: DataConfig) -> Entry:
+    """Look at the dataset that ``config`` names, where it says. Reads names only."""
+    match config.dataset:
+        case "digits":
+            return Entry("digits", "embedded", len(digits.CLASSES), digits.TRAIN, digits.TEST, "scikit-learn", "")
+        case "iris":
+            return Entry("iris", "embedded", len(iris.CLASSES), iris.TRAIN, iris.TEST, "scikit-learn", "")
+        case "synthetic":
+            images = config.synthetic_size, synthetic.test_size(config)
+            return Entry("synthetic", "made", config.synthetic_classes, *images, "made from the seed", "")
+        case "imagefolder":
+            return _imagefolder(config.dir)
+        case name:
+            return _cifar(SPECS[name], config.dir)
 
 
 def _cifar(spec: Spec, folder: Path | None) -> Entry:
-    place = locate(spec, folder)
+    try:
+        place = locate(spec, folder)
+    except UserError as error:
+        shown = one_line(str(folder or cache_folder()))
+        return Entry(spec.name, "not usable", spec.classes, spec.train, spec.test, shown, str(error))
     where = place.archive if place.state == "archive only" else place.root / spec.batches
     todo = {
         "complete": "",

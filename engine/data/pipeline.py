@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.data.augment import crop_and_flip, cut_out, draw_crop_and_flip, draw_cutout, draw_mixup
+from engine.data.batching import check_batch_size, steps_per_epoch
 from engine.data.dataset import Dataset, Samples
 from engine.data.normalise import Normaliser
 from engine.devices import memory
-from engine.errors import UserError
 from engine.seeds import generator
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def train_batches(dataset: Dataset, config: "RunConfig", device: torch.device) -
     Raises:
         UserError: the batch is larger than the training set.
     """
-    if config.train.batch_size > len(dataset.train):
-        raise UserError(
-            f"train.batch_size = {config.train.batch_size}: larger than the training set; allowed here: "
-            f"at most {len(dataset.train)}"
-        )
+    check_batch_size(config.train.batch_size, len(dataset.train))
     if in_memory(dataset.train, config.data, device):
         return MemoryTrainBatches(dataset, config, device)
     from engine.data.stream import StreamTrainBatches
@@ -79,11 +75,6 @@ def in_memory(samples: Samples, config: "DataConfig", device: torch.device) -> b
         return config.residence == "memory"
     known = memory(device) or memory(torch.device("cpu"))
     return known is not None and samples.nbytes < known[0] // 2
-
-
-def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Return the number of batches, without a last one of a single sample."""
-    return count // batch_size + (count % batch_size > 1)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:

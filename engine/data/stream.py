@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 
+from engine.data.batching import steps_per_epoch
 from engine.data.dataset import Dataset, Samples
-from engine.data.pipeline import Batch, Finish, epoch_order, steps_per_epoch
+from engine.data.pipeline import Batch, Finish, epoch_order
 from engine.errors import WorldError
 from engine.seeds import derive, generator
 

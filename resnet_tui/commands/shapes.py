@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from engine.shapes.groups import Detail
     from engine.shapes.table import ShapeTable
 
-_CLASSES = {"cifar100": 100, "iris": 3}
-"""Of the datasets with other than ten."""
-
 
 def shapes(
     preset: Annotated[str | None, typer.Option(help="A preset's name or a .toml file.")] = None,
@@ -123,9 +120,9 @@ def _count(flag: str, given: str | None) -> int | None:
 
 
 def _classes(config: RunConfig) -> int:
-    return (
-        config.data.synthetic_classes if config.data.dataset == "synthetic" else _CLASSES.get(config.data.dataset, 10)
-    )
+    from engine.data.facts import ASSUMED_CLASSES, facts
+
+    return facts(config.data).classes or ASSUMED_CLASSES
 
 
 def _image_size(config: RunConfig) -> int | None:
