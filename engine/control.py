@@ -136,6 +136,15 @@ class ControlFile:
         return messages
 
 
+def validated(message: ControlMessage) -> ControlMessage:
+    """Return ``message`` as a run would read it.
+
+    Raises:
+        ValueError: a value of it is not allowed; a run would pass it over.
+    """
+    return _adapter.validate_json(_adapter.dump_json(message))
+
+
 def post(path: Path, message: ControlMessage) -> None:
     """Append ``message`` to a run's ``control.jsonl``, in one write."""
     with path.open("ab", buffering=0) as file:

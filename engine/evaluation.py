@@ -1,12 +1,21 @@
-"""Loss, accuracy and confusion over a whole split."""
+"""Loss, accuracy, confusion and the most confident mistakes over a whole split."""
 
+import contextlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from engine.data import Samples
+from engine.events import Evaluated
+from engine.mistakes import LARGEST_SIDE, MOST, Mistake, Mistakes, write
 
 TOP5_ABOVE_CLASSES = 10
 
@@ -32,7 +41,7 @@ class Scores:
 
 
 class Evaluation:
-    """Sums over batches that stay on the device until ``scores``. K classes, B batch."""
+    """Sums over batches that stay on the device until they are asked for. K classes, B batch, N the whole split."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
         self._classes = classes
@@ -40,12 +49,17 @@ class Evaluation:
         self._loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else None, device=device)
         self._top5 = torch.zeros((), dtype=torch.int64, device=device)
         self._ones = torch.ones((), dtype=torch.int64, device=device)
+        self._wrong: list[tuple[Tensor, Tensor]] = []
 
     def add(self, logits_BK: Tensor, y_B: Tensor) -> None:
         """Count one batch; nothing is synchronised."""
         logits_BK = logits_BK.float()
-        self._loss += F.cross_entropy(logits_BK, y_B, reduction="sum")
-        cells_B = y_B * self._classes + logits_BK.argmax(dim=1)
+        logs_BK = F.log_softmax(logits_BK, dim=1)
+        self._loss += F.nll_loss(logs_BK, y_B, reduction="sum")
+        predicted_B = logits_BK.argmax(dim=1)
+        log_B = logs_BK.gather(1, predicted_B[:, None])[:, 0]
+        self._wrong.append((predicted_B, log_B.masked_fill(predicted_B == y_B, -math.inf)))
+        cells_B = y_B * self._classes + predicted_B
         self._confusion.index_add_(0, cells_B, self._ones.expand_as(cells_B))
         if self._classes > TOP5_ABOVE_CLASSES:
             top_B5 = logits_BK.topk(5, dim=1).indices
@@ -64,6 +78,67 @@ class Evaluation:
             confusion=tuple(tuple(row) for row in confusion_KK.tolist()),
             images=images,
         )
+
+    def most_confidently_wrong(self) -> tuple[tuple[int, int, float], ...]:
+        """Return index in the split, predicted label and confidence of up to ``MOST`` samples, most confident first.
+
+        Among equals, the first in the split come first.
+        """
+        predicted_N, log_N = (torch.cat(parts) for parts in zip(*self._wrong, strict=True))
+        order = log_N.sort(descending=True, stable=True).indices[:MOST]
+        # host-device synchronisations
+        places = zip(order.tolist(), predicted_N[order].tolist(), log_N[order].tolist(), strict=True)
+        return tuple((index, label, math.exp(log)) for index, label, log in places if math.isfinite(log))
+
+
+def keep_mistakes(path: Path, evaluation: Evaluation, samples: Samples, event: Evaluated) -> None:
+    """Write what ``mistakes_of`` finds to ``path``; what cannot be written is left out."""
+    with contextlib.suppress(OSError):  # a full disk must not end a run for want of thumbnails
+        write(path, mistakes_of(evaluation, samples, event))
+
+
+def mistakes_of(evaluation: Evaluation, samples: Samples, event: Evaluated) -> Mistakes:
+    """Return the most confident mistakes of an evaluation, with their pictures reduced to a thumbnail's size.
+
+    Args:
+        evaluation: has seen all ``samples`` in order.
+        samples: the split.
+        event: what was said of it.
+    """
+    wrong = evaluation.most_confidently_wrong()
+    x = samples.take(np.array([index for index, _, _ in wrong], dtype=np.int64))
+    is_picture = len(samples.shape) == 3
+    if is_picture:
+        x = _reduced(x)
+    return Mistakes(
+        step=event.step,
+        epoch=event.epoch,
+        split=event.split,
+        shape=tuple(x.shape[1:]),
+        mistakes=tuple(
+            Mistake(
+                index=index,
+                label=int(samples.y[index]),
+                predicted=label,
+                confidence=confidence,
+                pixels=sample.tobytes() if is_picture else b"",
+                values=() if is_picture else tuple(sample.tolist()),
+            )
+            for (index, label, confidence), sample in zip(wrong, x, strict=True)
+        ),
+    )
+
+
+def _reduced(x_BCHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average areas of pictures that are larger than ``LARGEST_SIDE``; their proportions stay."""
+    height, width = x_BCHW.shape[2:]
+    scale = LARGEST_SIDE / max(height, width)
+    if scale >= 1 or not len(x_BCHW):
+        return x_BCHW
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    means = F.adaptive_avg_pool2d(torch.from_numpy(x_BCHW).float(), size)
+    reduced: NDArray[np.uint8] = means.round().byte().numpy()
+    return reduced
 
 
 def evaluate_batches(

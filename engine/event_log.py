@@ -72,10 +72,19 @@ class EventReader:
     def _decode(self, line: bytes) -> Iterator[Event]:
         if not line:
             return
-        try:
-            yield decode(line)
-        except ValueError:
+        event = decode_line(line)
+        if event is None:
             self.damaged += 1
+        else:
+            yield event
+
+
+def decode_line(line: bytes) -> Event | None:
+    """Return the event in ``line``, or None where it holds none."""
+    try:
+        return decode(line)
+    except ValueError:
+        return None
 
 
 def read_events(path: Path) -> Iterator[Event]:

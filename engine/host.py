@@ -1,30 +1,42 @@
 """The process that a run lives in: its main thread takes signals and messages while the engine thread trains.
 
-Headless training runs it in the foreground. ``python -m engine.host CONFIG.toml --runs-dir RUNS`` runs it for
-a dashboard, which attaches to the run's folder; the events then also go to stdout, a line each.
+Headless training runs it in the foreground. ``python -m engine.host CONFIG.toml --runs-dir RUNS [--resume RUN]`` runs
+it for a dashboard, and lives on without it. What such a process says, as lines of JSON on stdout:
+
+- ``progress`` events until the run's folder is there;
+- ``{"kind": "run_dir", "path": "<absolute>"}`` once it is, and nothing more: the run's own files say the rest.
+
+From then on whatever it or its workers print goes to the run's ``log.txt``. Before that, stderr has what went wrong,
+as ``error: …`` lines. With ``-`` for CONFIG.toml, the configuration is read from stdin.
 """
 
 import argparse
+import io
+import json
 import logging
 import os
 import signal
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
-from engine import data
+from engine import data, run_dir
 from engine.allocator import keep_freed_memory
 from engine.config import RunConfig
-from engine.config_file import build_config, read_toml
+from engine.config_file import Tree, build_config, read_toml
 from engine.control import Control, ControlFile, StopNow
-from engine.errors import UserError
+from engine.errors import ConfigError, UserError
 from engine.events import Outcome
+from engine.resume import check_unfinished
 from engine.run_dir import HEARTBEAT_SECONDS, RunDir
 from engine.sinks import Sink
 from engine.sinks.json_lines import JsonLinesSink
+from engine.text import one_line
 from engine.thread import EngineThread, StoppedBeforeStart
 
 EXIT_OK, EXIT_FAILED, EXIT_DIVERGED, EXIT_MISSED = 0, 1, 3, 4
@@ -133,18 +145,65 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
 
 
 def main() -> int:
-    """Run as a process of its own."""
-    parser = argparse.ArgumentParser(prog="python -m engine.host", description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--runs-dir", type=Path, required=True)
+    """Run as a process of its own; the module's docstring says what it tells its parent."""
+    parser = argparse.ArgumentParser(prog="python -m engine.host")
+    parser.add_argument("config", type=Path, help="A configuration file, or - for standard input.")
+    parser.add_argument("--runs-dir", type=Path, required=True, help="Folder that holds the runs.")
+    parser.add_argument("--resume", metavar="RUN", help="Go on with this run: its folder, its name, or last.")
     arguments = parser.parse_args()
+    stdout = _own_stdout()
+    told = JsonLinesSink(stdout)
+
+    def hand_over(run: RunDir) -> None:
+        _print_to(run.log)
+        told.write(json.dumps({"kind": "run_dir", "path": str(run.path.absolute())}).encode() + b"\n")
+        told.close()
+        stdout.close()
+
     try:
-        config = build_config(read_toml(arguments.config), {}, str(arguments.config))
+        config = build_config(_tree(arguments.config), {}, str(arguments.config))
+        resume = None
+        if arguments.resume is not None:
+            resume = run_dir.find(arguments.runs_dir, arguments.resume)
+            check_unfinished(resume, config, epochs_given=config.train.epochs != resume.config().train.epochs)
         data.check(config.data)
-        return run_in_foreground(config, runs=arguments.runs_dir, sinks=[JsonLinesSink(sys.stdout.buffer)])
+        return run_in_foreground(config, runs=arguments.runs_dir, resume=resume, sinks=[told], on_run_dir=hand_over)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
         return error.exit_status
+
+
+def _tree(config: Path) -> Tree:
+    if str(config) != "-":
+        return read_toml(config)
+    try:
+        return tomllib.loads(sys.stdin.buffer.read().decode())
+    except ValueError as error:
+        raise ConfigError(f"standard input: not valid TOML: {one_line(str(error), 200)}") from error
+
+
+def _own_stdout() -> BinaryIO:
+    """Keep stdout for what this module writes; what anything else prints there goes to stderr instead."""
+    own = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return own
+
+
+def _print_to(log: Path) -> None:
+    """Let everything that this process prints, and what C libraries and worker processes print, end in ``log``.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    if descriptor > 2:
+        os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # there is none where the process began with it closed
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 if __name__ == "__main__":

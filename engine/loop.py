@@ -20,7 +20,7 @@ from engine.control import Control, ControlMessage
 from engine.data import Dataset, Samples
 from engine.data.pipeline import Batch, eval_batches, train_batches
 from engine.devices import resolve
-from engine.evaluation import Evaluation, evaluate_batches
+from engine.evaluation import Evaluation, evaluate_batches, keep_mistakes
 from engine.events import (
     CheckpointSaved,
     ControlApplied,
@@ -86,8 +86,9 @@ class Trainer:
         evaluated: list[tuple[Split, Samples]] = [("test", dataset.test)]
         if dataset.val is not None:
             evaluated.insert(0, ("val", dataset.val))  # the first chooses the best epoch
-        self._images_in = {split: len(samples.y) for split, samples in evaluated}
-        self._splits = [(split, eval_batches(samples, dataset, config, self.device)) for split, samples in evaluated]
+        self._splits = [
+            (split, samples, eval_batches(samples, dataset, config, self.device)) for split, samples in evaluated
+        ]
         self._telemetry = Telemetry(self.device)
         self._system = SystemMeter(self.device)
         self._system_read = time.monotonic()
@@ -311,7 +312,7 @@ class Trainer:
     def _evaluate(self) -> Generator[Event, None, Evaluated | None]:
         """Evaluate every split; return the one that chooses the best epoch, or None where a stop came between."""
         chosen: Evaluated | None = None
-        for split, batches in self._splits:
+        for split, samples, batches in self._splits:
             began = shown = time.monotonic()
             evaluation = Evaluation(len(self.dataset.classes), self.device)
             images = 0
@@ -323,7 +324,7 @@ class Trainer:
                         return None
                 if time.monotonic() - shown >= _PROGRESS_SECONDS:
                     shown = time.monotonic()
-                    yield Progress(activity=f"evaluating {split}", done=images, total=self._images_in[split])
+                    yield Progress(activity=f"evaluating {split}", done=images, total=len(samples))
             scores = evaluation.scores()
             event = Evaluated(
                 step=self.step,
@@ -332,7 +333,10 @@ class Trainer:
                 seconds=time.monotonic() - began,
                 **vars(scores),
             )
-            chosen = chosen or event
+            if chosen is None:
+                chosen = event
+                if self.run_dir is not None:
+                    keep_mistakes(self.run_dir.mistakes, evaluation, samples, event)
             yield event
         return chosen
 

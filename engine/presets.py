@@ -1,23 +1,48 @@
-"""The presets that ship with the project: one TOML file each. Imports no torch."""
+"""Presets, one TOML file each: those that ship with the project, and a person's own. Imports no torch.
+
+A shipped preset's name means the shipped one everywhere, whatever lies in a person's own folder.
+"""
 
 import contextlib
 from pathlib import Path
 
-from engine.config_file import Tree, nearest, read_toml
-from engine.errors import ConfigError
-from engine.text import one_line
+from engine.config import RunConfig
+from engine.config_file import Tree, build_config, nearest, read_toml, to_toml
+from engine.errors import ConfigError, WorldError
+from engine.files import write_text
+from engine.folders import VARIABLE, config_folder
+from engine.text import clean, one_line
 
 
 def folder() -> Path:
-    """Return the folder of presets: inside an installed wheel, or beside the package in a checkout."""
+    """Return the folder of shipped presets: inside an installed wheel, or beside the package in a checkout."""
     here = Path(__file__).parent
     installed = here / "_presets"
     return installed if installed.is_dir() else here.parent / "presets"
 
 
-def names() -> list[str]:
-    """Return the presets' names in alphabetical order."""
+def user_folder() -> Path:
+    """Return the folder of a person's own presets; it may not exist yet."""
+    return config_folder() / "presets"
+
+
+def shipped_names() -> list[str]:
+    """Return the shipped presets' names in alphabetical order."""
     return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def user_names() -> list[str]:
+    """Return the names of a person's own presets in alphabetical order."""
+    shipped = {name.casefold() for name in shipped_names()}
+    found = []
+    with contextlib.suppress(OSError):  # a folder that cannot be read holds nothing to use
+        found = [path.stem for path in user_folder().glob("*.toml") if path.is_file()]
+    return sorted(name for name in found if name.casefold() not in shipped and _is_name(name))
+
+
+def names() -> list[str]:
+    """Return the names of all presets in alphabetical order."""
+    return sorted([*shipped_names(), *user_names()])
 
 
 def locate(wanted: str) -> Path:
@@ -26,16 +51,17 @@ def locate(wanted: str) -> Path:
     Raises:
         ConfigError: there is none, with the nearest name.
     """
-    if wanted in names():
-        return folder() / f"{wanted}.toml"
+    for known, where in ((shipped_names, folder), (user_names, user_folder)):
+        if wanted in known():
+            return where() / f"{wanted}.toml"
     path = Path(wanted)
     with contextlib.suppress(OSError):  # a name longer than the file system takes
         if path.suffix == ".toml" and path.is_file():
             return path
-    known = names()
+    every = names()
     raise ConfigError(
-        f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, known)} "
-        f"(presets: {', '.join(known)}; or the path of a .toml file)"
+        f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, every)} "
+        f"(presets: {', '.join(every)}; or the path of a .toml file)"
     )
 
 
@@ -47,9 +73,41 @@ def load(wanted: str) -> tuple[Tree, str]:
     """
     path = locate(wanted)
     tree = read_toml(path)
-    if path.parent == folder():
-        tree.setdefault("name", path.stem)
-    return tree, f"preset {path.stem}" if path.parent == folder() else one_line(str(path))
+    if path.parent not in (folder(), user_folder()):
+        return tree, one_line(str(path))
+    tree.setdefault("name", path.stem)
+    return tree, f"preset {path.stem}"
+
+
+def save(name: str, config: RunConfig, comment: str = "", *, replace: bool = False) -> Path:
+    """Keep ``config`` as a person's own preset and return its file.
+
+    Args:
+        name: what it shall be called, also in its runs' folders.
+        config: every setting of it is written.
+        comment: what ``description`` shall say of it.
+        replace: whether an own preset of that name may be written over.
+
+    Raises:
+        ConfigError: the name is invalid, a shipped preset's, or taken and not to be replaced.
+        WorldError: the folder cannot be written.
+    """
+    named = build_config(config.model_dump(), {"name": ("preset", name)})
+    if name.casefold() in {shipped.casefold() for shipped in shipped_names()}:
+        raise ConfigError(f"preset {name!r} ships with the project and stays as it is; choose another name")
+    path = user_folder() / f"{name}.toml"
+    lines = [f"# {line}".rstrip() + "\n" for line in clean(comment).splitlines()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not replace:
+            raise ConfigError(f"preset {name!r} is there already; choose another name, or replace it")
+        write_text(path, "".join(lines) + ("\n" if lines else "") + to_toml(named))
+    except OSError as error:
+        raise WorldError(
+            f"{one_line(str(path))}: cannot be written: {one_line(error.strerror or str(error))}; make room or make "
+            f"the folder writable, or choose another with the environment variable {VARIABLE}"
+        ) from error
+    return path
 
 
 def description(path: Path) -> str:
@@ -60,3 +118,12 @@ def description(path: Path) -> str:
         for line in lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
     ]
     return "\n".join(top)
+
+
+def _is_name(name: str) -> bool:
+    """Whether a run may be called ``name``: it goes to terminals and into folders' names."""
+    try:
+        build_config({"name": name}, {})
+    except ConfigError:
+        return False
+    return True

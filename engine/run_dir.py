@@ -4,14 +4,17 @@
 
 - ``config.toml``: the configuration in full; running it again gives the same run;
 - ``events.jsonl``: everything that happened (``events`` says what);
-- ``metrics.csv``: a line an epoch; ``log.txt``: what was said to a person;
+- ``metrics.csv``: a line an epoch; ``log.txt``: what was said to a person, and
+  whatever else its process printed;
 - ``checkpoints/last.safetensors`` and ``best.safetensors``;
+- ``mistakes.json``: what the network got most confidently wrong when it was evaluated last (``mistakes``);
 - ``control.jsonl``: messages to the run; ``lock`` and ``heartbeat``: held and touched while it is alive.
 """
 
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -40,6 +43,7 @@ class RunDir:
         self.events = path / "events.jsonl"
         self.metrics = path / "metrics.csv"
         self.log = path / "log.txt"
+        self.mistakes = path / "mistakes.json"
         self.control = path / "control.jsonl"
         self.heartbeat = path / "heartbeat"
         self.checkpoints = path / "checkpoints"
@@ -67,14 +71,7 @@ class RunDir:
             UserError: another process is training it.
             WorldError: its folder cannot be written.
         """
-        try:
-            self._lock.acquire(timeout=2)  # a reader asking whether it is alive holds it for an instant
-        except Timeout:
-            raise UserError(
-                f"run {self.name} is being trained by another process; watch it, or stop that process first"
-            ) from None
-        except OSError as error:
-            raise WorldError(f"run {self.name} cannot be written: {error.strerror}") from error
+        self._take_lock()
         self.beat()
         for folder in (self.path, self.checkpoints):
             for left_over in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
@@ -90,17 +87,58 @@ class RunDir:
             self.heartbeat.write_text(f"{os.getpid()}\n")
 
     def is_alive(self) -> bool:
-        """Whether a process holds the run: its lock here, or a fresh heartbeat where locks are not seen."""
-        lock_file = self.path / "lock"
-        if not lock_file.exists():
-            return False
+        """Whether a process holds the run: its lock here, or a fresh heartbeat where locks are not seen.
+
+        A few microseconds. Any number of readers may ask at once: what each takes for an instant is a share of the
+        lock, which keeps out no other reader, and which a writer that comes at that instant waits for.
+
+        Raises:
+            OSError: neither lock nor heartbeat can be read.
+        """
+        if sys.platform == "win32":  # no lock there can be shared
+            return self._beats()
+        import fcntl
+
         try:
-            with FileLock(lock_file, timeout=0, is_singleton=False):
-                return False
-        except Timeout:
+            with (self.path / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back as the file is closed
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
             return True
-        except OSError:
-            return time.time() - self.heartbeat.stat().st_mtime < _STALE_SECONDS
+        except OSError:  # a file system without locks
+            return self._beats()
+        return False
+
+    def remove(self) -> None:
+        """Delete the run's folder with all that is in it; links in it are deleted, not followed.
+
+        Raises:
+            UserError: the run is alive, or this is no run's folder.
+            WorldError: it cannot be deleted, or only in part.
+        """
+        if self.path.is_symlink() or not (self.config_file.is_file() and self.checkpoints.is_dir()):
+            raise UserError(f"{self.name} is no run's folder, so it stays: a run's has config.toml and checkpoints")
+        self._take_lock()
+        try:
+            shutil.rmtree(self.path)
+        except OSError as error:
+            raise WorldError(f"run {self.name} cannot be deleted: {error.strerror}") from error
+        finally:
+            self.release()
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.acquire(timeout=2)  # a reader asking whether it is alive shares it for an instant
+        except Timeout:
+            raise UserError(
+                f"run {self.name} is being trained by another process; watch it, or stop that process first"
+            ) from None
+        except OSError as error:
+            raise WorldError(f"run {self.name} cannot be written: {error.strerror}") from error
+
+    def _beats(self) -> bool:
+        return time.time() - self.heartbeat.stat().st_mtime < _STALE_SECONDS
 
 
 def create(runs: Path, config: RunConfig) -> RunDir:

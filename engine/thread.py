@@ -116,6 +116,7 @@ class EngineThread(threading.Thread):
         dataset = self._load(load(self.config.data, self.config.train.seed))
         trainer = self._trainer(dataset, weights)
         del weights  # the network has a copy, which is the one that trains
+        self._stop_if_asked()  # making it ready can have taken seconds
         if self._resume is None and self._runs is not None:
             self.run_dir = run_dirs.create(self._runs, self.config)
         first_seq = 0
@@ -156,13 +157,16 @@ class EngineThread(threading.Thread):
                 return loaded
 
     def _before_start(self, event: Event) -> None:
-        message = self.control.receive()
-        if isinstance(message, StopNow):
-            raise StoppedBeforeStart
-        if message is not None:
-            self._early.append(message)
+        self._stop_if_asked()
         for sink in self._sinks:
             sink.emit(replace(event, time=time.time()))
+
+    def _stop_if_asked(self) -> None:
+        """Take messages that come before the run has begun; all but one to stop wait until it has."""
+        while (message := self.control.receive()) is not None:
+            if isinstance(message, StopNow):
+                raise StoppedBeforeStart
+            self._early.append(message)
 
     def _add_file_sinks(self, run: RunDir) -> int:
         """Open the run's own files and return the number of its next event."""

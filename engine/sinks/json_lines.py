@@ -15,10 +15,14 @@ class JsonLinesSink:
 
     def emit(self, event: Event) -> None:
         """Write ``event`` as one line."""
+        self.write(encode(event))
+
+    def write(self, line: bytes) -> None:
+        """Write a line that is no event; it ends with a line feed."""
         if self._stream is None:
             return
         try:
-            self._stream.write(encode(event))
+            self._stream.write(line)
             self._stream.flush()
         except BrokenPipeError:
             _discard(self._stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -21,6 +22,8 @@ class Entry:
     network: str
     dataset: str
     epochs: int
+    own: bool
+    """Saved by a person, not shipped with the project."""
 
 
 def presets(
@@ -40,26 +43,43 @@ def presets(
         else:
             print(path.read_text(encoding="utf-8"), end="")
         return
-    entries = [_entry(known) for known in files.names()]
+    entries = list(_entries())
     if json:
         print(json_module.dumps({entry.name: asdict(entry) for entry in entries}, indent=2, ensure_ascii=False))
     else:
         _print_list(entries)
 
 
-def _entry(name: str) -> Entry:
+def _entries() -> Iterator[Entry]:
+    from engine import presets as files
+    from engine.errors import ConfigError
+
+    own = set(files.user_names())
+    for name in files.names():
+        try:
+            yield _entry(name, own=name in own)
+        except ConfigError as error:
+            if name not in own:
+                raise
+            for line in str(error).splitlines():  # a file that a person broke must not hide the others
+                print(f"warning: {line}", file=sys.stderr)
+
+
+def _entry(name: str, *, own: bool) -> Entry:
     from engine import presets as files
     from engine import words
     from engine.config_file import build_config
+    from engine.text import one_line
 
     tree, source = files.load(name)
     config = build_config(tree, {}, source)
     return Entry(
         name=name,
-        description=files.description(files.locate(name)).partition("\n")[0],
+        description=one_line(files.description(files.locate(name)).partition("\n")[0]),
         network=words.network(config),
         dataset=config.data.dataset,
         epochs=config.train.epochs,
+        own=own,
     )
 
 
@@ -73,7 +93,8 @@ def _print_list(entries: list[Entry]) -> None:
     table.add_column("epochs", no_wrap=True, min_width=6, justify="right")
     table.add_column("what it is", overflow="fold")
     for entry in entries:
-        table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(entry.description))
+        about = f"(yours) {entry.description or entry.network}" if entry.own else entry.description
+        table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(about))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
     console.print(table)
     hint = "resnet-tui presets NAME prints one; resnet-tui train --headless --preset NAME trains it."

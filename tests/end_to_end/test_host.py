@@ -1,5 +1,6 @@
 """The process that a run lives in: signals, messages from other processes, exit statuses."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,9 +8,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import Recorder, of, tiny
+from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
 
 import engine
 from engine import events as ev
@@ -17,14 +19,14 @@ from engine import run_dir
 from engine.config import RunConfig
 from engine.config_file import to_toml
 from engine.control import Pause, Resume, StopNow, post
-from engine.event_log import read_events
+from engine.event_log import EventReader, read_events
 from engine.run_dir import RunDir
 
 LONG = {"train__epochs": 100_000, "telemetry__every_steps": 1}
 
 
 class Host:
-    """``python -m engine.host`` in a process of its own, its events read as they come."""
+    """``python -m engine.host`` in a process of its own: what it says, and the run's events as they are written."""
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
         file = folder / "config.toml"
@@ -37,6 +39,7 @@ class Host:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self.said: list[dict[str, Any]] = []
         self.recorder = Recorder()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -44,7 +47,15 @@ class Host:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.recorder.emit(ev.decode(line))
+            self.said.append(json.loads(line))
+        log = EventReader(RunDir(Path(self.said[-1]["path"])).events)
+        ended = False
+        while not ended:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=0.02)
+                ended = True
+            for event in log.read():
+                self.recorder.emit(event)
 
     def wait_for_step(self, step: int) -> RunDir:
         self.recorder.wait_for(lambda e: isinstance(e, ev.Step) and e.step >= step)
@@ -54,6 +65,72 @@ class Host:
         status = self.process.wait(timeout=60)
         self._reader.join()
         return status
+
+
+def test_it_tells_of_progress_and_of_its_folder_and_then_only_the_folder_tells(tmp_path: Path) -> None:
+    host = Host(tiny(), tmp_path)
+    assert host.exit_status() == 0
+    assert host.process.stderr is not None
+    assert host.process.stderr.read() == b""
+    *progress, last = host.said
+    assert progress
+    assert {line["kind"] for line in progress} == {"progress"}
+    (run,) = run_dir.iterate(host.runs)
+    assert last == {"kind": "run_dir", "path": str(run.path)}
+    assert LEGAL_ORDER.fullmatch(letters(host.recorder.events))
+
+
+NOISY = """
+import os, subprocess, sys, warnings
+from engine import host, run_dir
+warnings.simplefilter("always")
+beat = run_dir.RunDir.beat
+def noisy(self):
+    beat(self)
+    print("a stray print é")
+    print("a stray complaint", file=sys.stderr)
+    warnings.warn("a stray warning")
+    os.write(1, b"a library's print\\n")
+    subprocess.run([sys.executable, "-c", "print('from a worker')"])
+run_dir.RunDir.beat = noisy
+sys.exit(host.main())
+"""
+
+
+def test_what_anything_prints_while_the_run_goes_on_is_in_its_log(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(to_toml(tiny()))
+    result = subprocess.run(
+        [sys.executable, "-c", NOISY, str(file), "--runs-dir", str(tmp_path / "runs")],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(result.stdout.splitlines()[-1])["kind"] == "run_dir"
+    assert b"stray" not in result.stdout, "what is printed earlier does not mix with what is told"
+    (run,) = run_dir.iterate(tmp_path / "runs")
+    log = run.log.read_text(encoding="utf-8").splitlines()
+    expected = ("a stray print é", "a stray complaint", "a library's print", "from a worker")
+    assert [line for line in expected if line not in log] == []
+    assert any("a stray warning" in line for line in log)
+    assert any("best accuracy" in line for line in log), "and what the run says itself"
+
+
+@pytest.mark.parametrize(("epochs", "status", "said"), [(2, 2, "is complete (2 epochs)"), (3, 0, "")])
+def test_a_run_is_resumed_where_something_is_left_to_do(tmp_path: Path, epochs: int, status: int, said: str) -> None:
+    host = Host(tiny(), tmp_path)
+    host.exit_status()
+    (run,) = run_dir.iterate(host.runs)
+    more = subprocess.run(
+        [sys.executable, "-m", "engine.host", "-", "--runs-dir", str(host.runs), "--resume", str(run.path)],
+        input=to_toml(tiny(train__epochs=epochs)).encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert more.returncode == status
+    assert said in more.stderr.decode()
+    assert outcome(read_events(run.events)).epochs == epochs
 
 
 def test_thread_and_host_give_the_same_losses(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ TORCH_FREE = [
     "engine.event_log",
     "engine.events",
     "engine.host",
+    "engine.folders",
+    "engine.mistakes",
     "engine.presets",
+    "engine.resume",
     "engine.run_dir",
     "engine.sinks.console",
     "engine.sinks.json_lines",
@@ -28,6 +31,7 @@ TORCH_FREE = [
     "engine.thread",
     "engine.data",
     "resnet_tui.cli",
+    "resnet_tui.engine_process",
     *(f"resnet_tui.commands.{p.stem}" for p in (ROOT / "resnet_tui/commands").glob("[a-z]*.py")),
 ]
 ENGINE = sorted(

@@ -82,7 +82,7 @@ def rates(config: RunConfig) -> tuple[LearningRate, int]:
     ), steps
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets.shipped_names())
 def test_every_preset_is_valid_and_survives_being_written(name: str, tmp_path: Path) -> None:
     config = loaded(name)
     assert config.name == name
@@ -91,7 +91,7 @@ def test_every_preset_is_valid_and_survives_being_written(name: str, tmp_path: P
     assert build_config(read_toml(path), {}, "again") == config
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets.shipped_names())
 def test_every_preset_says_on_top_what_it_follows_and_takes_two_epochs(name: str) -> None:
     about = presets.description(presets.locate(name))
     assert any(source in about.replace("\n", " ") for source in SOURCES)
@@ -99,7 +99,7 @@ def test_every_preset_says_on_top_what_it_follows_and_takes_two_epochs(name: str
     assert loaded(name, train__epochs=2, **earlier).train.epochs == 2
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets.shipped_names())
 def test_every_preset_builds_a_network_for_its_data(name: str) -> None:
     config = loaded(name)
     shape, classes, _ = SHAPES[config.data.dataset]
@@ -171,4 +171,4 @@ def test_the_presets_are_those_that_were_promised() -> None:
     promised |= {f"resnet34-cifar{n}-transfer" for n in (10, 100)}
     variants = ("document", "stride2", "pruned", "akamaster", "chenyaofo")
     promised |= {f"resnet20-cifar10-{variant}" for variant in variants}
-    assert promised <= set(presets.names())
+    assert promised <= set(presets.shipped_names())
