@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.events import CheckpointSaved, Event, RunFinished, decode, encode
+from engine.condensed_log import condensed
+from engine.events import CheckpointSaved, Event, RunFinished, decode_line, encode
 from engine.files import naming
 
 MAX_LINE_BYTES = 16 << 20
 _CHUNK = 1 << 20
+_PLAIN_BYTES, _END_BYTES = 4 << 20, 1 << 20
+"""What of a long log is as much as reading it in full, and what of its end is."""
 
 
 class EventLog:
@@ -43,10 +46,18 @@ class EventLog:
 class EventReader:
     """Reads a log that may still be growing; damaged lines are counted and passed over."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, condense: bool = False) -> None:
+        """Read ``path`` from its start.
+
+        Args:
+            path: the log.
+            condense: whether a long one is read as ``condensed_log`` has it, all but its end.
+        """
         self._path = path
         self._offset = 0
         self._rest = b""
+        self._condense = condense
+        self._stride, self._condensed_until = 1, 0
         self.damaged = 0
 
     def read(self) -> Iterator[Event]:
@@ -60,31 +71,27 @@ class EventReader:
         except FileNotFoundError:
             return
         with file:
+            if self._condense and self._offset == 0:
+                length = os.fstat(file.fileno()).st_size
+                self._stride, self._condensed_until = max(1, length // _PLAIN_BYTES), length - _END_BYTES
             file.seek(self._offset)
             while chunk := file.read(_CHUNK):
                 self._offset += len(chunk)
                 *lines, self._rest = (self._rest + chunk).split(b"\n")
                 if len(self._rest) > MAX_LINE_BYTES:
                     self._rest = self._rest[:1]  # keep it damaged, not in memory
-                for line in lines:
-                    yield from self._decode(line)
+                if self._stride > 1 and self._offset <= self._condensed_until:
+                    yield from condensed(lines, self._stride)
+                else:
+                    yield from self._decoded(lines)
 
-    def _decode(self, line: bytes) -> Iterator[Event]:
-        if not line:
-            return
-        event = decode_line(line)
-        if event is None:
-            self.damaged += 1
-        else:
-            yield event
-
-
-def decode_line(line: bytes) -> Event | None:
-    """Return the event in ``line``, or None where it holds none."""
-    try:
-        return decode(line)
-    except ValueError:
-        return None
+    def _decoded(self, lines: list[bytes]) -> Iterator[Event]:
+        for line in filter(None, lines):
+            event = decode_line(line)
+            if event is None:
+                self.damaged += 1
+            else:
+                yield event
 
 
 def read_events(path: Path) -> Iterator[Event]:

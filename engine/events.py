@@ -342,3 +342,11 @@ def decode(line: bytes) -> Event:
         ValueError: it is not an event.
     """
     return _adapter.validate_json(line)
+
+
+def decode_line(line: bytes) -> Event | None:
+    """Return the event in ``line``, or None where it holds none."""
+    try:
+        return decode(line)
+    except ValueError:
+        return None
