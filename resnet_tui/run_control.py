@@ -1,0 +1,69 @@
+"""What a person can ask of a run from the dashboard, and what became of each asking."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from engine.control import ControlMessage, post
+from engine.events import ControlApplied
+from engine.run_dir import RunDir
+from engine.sinks.report import control
+
+SLOW_SECONDS = 5.0
+"""After which an asking that the engine has not taken is said to wait."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Something asked for and not yet taken."""
+
+    words: str
+    at: float
+    """On the monotonic clock."""
+
+
+class RunControl:
+    """Sends messages to a run and recognises them when the engine says that it took them."""
+
+    def __init__(self, run: RunDir) -> None:
+        """Control ``run``."""
+        self._run = run
+        self._asked: dict[str, Asked] = {}
+        self._answered: set[str] = set()
+        self.source = f"dashboard {os.getpid()}"
+        """Who asks, as the run's log has it."""
+
+    def ask(self, message: ControlMessage, words: str) -> None:
+        """Send ``message``, called ``words`` to a person.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        post(self._run.control, message)
+        self._asked[message.id] = Asked(words, time.monotonic())
+
+    def waiting(self) -> Asked | None:
+        """Return the oldest asking that the engine has not taken."""
+        return min(self._asked.values(), key=lambda asked: asked.at, default=None)
+
+    def hear(self, applied: list[ControlApplied]) -> list[str]:
+        """Return what is new in ``applied``, in words: own askings that were taken, and those of others."""
+        told = []
+        for event in applied:
+            if event.id in self._answered:
+                continue
+            self._answered.add(event.id)
+            asked = self._asked.pop(event.id, None)
+            if asked is not None:
+                told.append(f"✓ {asked.words}: taken by the engine at step {event.step:,}")
+            else:
+                told.append(control(event))
+        return told
+
+    def forget(self, applied: list[ControlApplied]) -> None:
+        """Count ``applied`` as heard: what was before one began to watch is not news."""
+        self._answered |= {event.id for event in applied}
+
+    def give_up(self) -> None:
+        """Wait for nothing more: the run has ended."""
+        self._asked.clear()
