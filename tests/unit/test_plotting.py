@@ -1,0 +1,258 @@
+import itertools
+import math
+import random
+import subprocess
+import sys
+
+import plotext
+import pytest
+
+from resnet_tui.plot_axes import Span, XKind, span, x_ticks, y_ticks
+from resnet_tui.plot_curves import Canvas
+from resnet_tui.plotting import Drawing, Level, Line, Mark, Plot, draw, readings
+
+SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (10, 3), (15, 4), (16, 4), (20, 5), (40, 8), (100, 15), (300, 100)]
+HOSTILE = {
+    "empty": [],
+    "one point": [(3.0, 0.5)],
+    "equal": [(float(x), 2.0) for x in range(50)],
+    "all zero": [(float(x), 0.0) for x in range(50)],
+    "negative zero": [(0.0, -0.0), (-0.0, 0.0)],
+    "same x": [(1.0, float(y)) for y in range(5)],
+    "infinite": [(0.0, math.inf), (1.0, 1.0), (2.0, -math.inf), (math.inf, 1.0), (3.0, 2.0)],
+    "nothing finite": [(0.0, math.inf), (1.0, math.nan)],
+    "nan": [(0.0, 1.0), (1.0, math.nan), (math.nan, 1.0), (2.0, 3.0)],
+    "huge": [(0.0, 1e308), (1.0, -1e308), (2.0, 1e299), (3.0, -1e299)],
+    "tiny": [(0.0, 5e-324), (1.0, 1e-323), (2.0, 1e-310)],
+    "wide": [(0.0, 1e-290), (1.0, 1e290)],
+    "huge x": [(1e299, 0.0), (-1e299, 1.0)],
+    "close": [(1e9, 1.0), (1e9 + 1e-6, 1.0 + 1e-15)],
+    "not monotonic": [(3.0, 1.0), (1.0, 2.0), (2.0, 0.5), (1.0, 9.0)],
+    "negative": [(float(x), -1.0 - x) for x in range(9)],
+    "zeros among positive": [(float(x), float(x % 3)) for x in range(30)],
+}
+
+
+def made(values: list[tuple[float, float]], name: str = "train", *, points: bool = False, dim: bool = False) -> Line:
+    ys = [y for _, y in values]
+    return Line(name, [x for x, _ in values], ys, ys, "cyan", points=points, dim=dim)
+
+
+def text(drawing: Drawing) -> list[str]:
+    return [strip.text for strip in drawing.strips]
+
+
+def canvas_of(drawing: Drawing) -> Canvas:
+    assert drawing.canvas is not None
+    return drawing.canvas
+
+
+def canvas_text(drawing: Drawing) -> list[str]:
+    return [row[drawing.left :] for row in text(drawing)[1 : 1 + canvas_of(drawing).rows]]
+
+
+def dots(rows: list[str]) -> set[tuple[int, int]]:
+    """The braille dots as (x, y), y from the top."""
+    bits = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)]
+    return {
+        (2 * column + dx, 4 * row + dy)
+        for row, line in enumerate(rows)
+        for column, glyph in enumerate(line)
+        if "\u2800" <= glyph <= "\u28ff"
+        for bit, (dx, dy) in enumerate(bits)
+        if (ord(glyph) - 0x2800) >> bit & 1
+    }
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_data_draws_at_every_size(name: str) -> None:
+    points = HOSTILE[name]
+    lines = (made(points), made(points, "val", points=True), made(points, "raw", dim=True))
+    for log_y, ascii_only, cursor in itertools.product((False, True), (False, True), (None, 1.0)):
+        plot = Plot("Loss", lines, log_y=log_y, cursor=cursor)
+        for width, height in SIZES:
+            drawing = draw(plot, width, height, ascii_only=ascii_only)
+            assert [strip.cell_length for strip in drawing.strips] == [width] * height
+            assert {len(row) for row in text(drawing)} == {width}
+            if ascii_only:
+                assert "".join(text(drawing)).isascii()
+
+
+def test_a_hundred_thousand_points_draw() -> None:
+    line = made([(float(x), math.sin(x / 9999) + 1.1) for x in range(100_000)])
+    rows = canvas_text(draw(Plot("x", (line,)), 100, 15))
+    assert len({x for x, _ in dots(rows)}) >= 2 * (len(rows[0]) - 1)
+
+
+def test_the_widget_does_not_import_plotext() -> None:
+    code = "import sys, resnet_tui.widgets.chart; sys.exit('plotext' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, (
+        "it would delay the first screen"
+    )
+
+
+@pytest.mark.parametrize("name", ["empty", "nothing finite"])
+def test_says_when_there_is_nothing_to_show(name: str) -> None:
+    rows = text(draw(Plot("Loss", (made(HOSTILE[name]),)), 40, 8))
+    assert rows[0].startswith("Loss")
+    assert "no data yet" in rows[1]
+
+
+def test_ranges_that_are_none_are_ignored() -> None:
+    line = made([(0.0, 1.0), (9.0, 2.0)])
+    whole = text(draw(Plot("Loss", (line,), log_y=True), 40, 8))
+    for bad in [(2.0, 1.0), (1.0, 1.0), (math.nan, 1.0), (0.0, math.inf), (-1e308, 1e308)]:
+        assert text(draw(Plot("Loss", (line,), x_range=bad, y_range=bad, log_y=True), 40, 8)) == whole
+    assert text(draw(Plot("Loss", (line,), y_range=(-1.0, 3.0), log_y=True), 40, 8)) == whole
+
+
+def test_a_rising_line_goes_from_bottom_left_to_top_right() -> None:
+    drawing = draw(Plot("x", (made([(float(x), float(x)) for x in range(500)]),), y_range=(0, 499)), 60, 12)
+    found = dots(canvas_text(drawing))
+    width, height = 2 * canvas_of(drawing).columns, 4 * canvas_of(drawing).rows
+    for x in range(width):
+        rows = [y for column, y in found if column == x]
+        assert rows, f"a gap at {x}"
+        assert all(abs((height - 1 - y) - x * (height - 1) / (width - 1)) <= 1.5 for y in rows)
+
+
+def test_two_points_are_joined_and_one_off_range_is_cut_where_it_leaves() -> None:
+    line = made([(0.0, 0.0), (100.0, 100.0)])
+    plot = Plot("x", (line,), x_range=(25.0, 75.0), y_range=(0.0, 50.0))
+    found = dots(canvas_text(drawing := draw(plot, 60, 12)))
+    width, height = 2 * canvas_of(drawing).columns, 4 * canvas_of(drawing).rows
+    assert min(x for x, _ in found) <= 1
+    assert abs(max(x for x, _ in found) - width / 2) <= 2, "it leaves through the top, half-way"
+    assert min(y for _, y in found) <= 1
+    assert abs(max(y for _, y in found) - height / 2) <= 2
+
+
+def test_a_geometric_series_is_straight_on_a_log_scale() -> None:
+    line = made([(float(x), 10.0 ** (-x / 25)) for x in range(101)])
+    drawing = draw(Plot("x", (line,), log_y=True), 60, 14)
+    found = sorted(dots(canvas_text(drawing)))
+    (x0, y0), (x1, y1) = found[0], found[-1]
+    assert y1 - y0 > 3 * canvas_of(drawing).rows
+    assert all(abs(y - (y0 + (x - x0) * (y1 - y0) / (x1 - x0))) <= 1.5 for x, y in found)
+
+
+def test_a_spike_between_columns_is_seen() -> None:
+    ys = [0.0] * 20_000
+    ys[12_345] = 1.0
+    line = made(list(zip(map(float, range(20_000)), ys, strict=True)))
+    top = canvas_text(draw(Plot("x", (line,), y_range=(0, 1)), 60, 10))[0].strip()
+    assert 0 < len(top) <= 2
+
+
+def test_a_band_is_drawn_from_low_to_high() -> None:
+    line = Line("x", [0.0, 1.0, 2.0], [0.0] * 3, [1.0] * 3, "cyan")
+    rows = canvas_text(draw(Plot("x", (line,), y_range=(0, 1)), 30, 10))
+    assert all(row.strip() for row in rows)
+
+
+def test_few_points_reach_plotext(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[list[float], list[float]]] = []
+    real = plotext.figure.signal
+
+    def counted(xs: list[float], ys: list[float], **options: object) -> object:
+        calls.append((xs, ys))
+        return real(xs, ys, **options)
+
+    monkeypatch.setattr(plotext.figure, "signal", counted, raising=False)
+    noise = random.Random(1)
+    ys = [noise.random() for _ in range(50_000)]
+    drawing = draw(Plot("x", (Line("x", range(50_000), ys, ys, "red"),)), 80, 12)
+    ((xs, ys_given),) = calls
+    canvas = canvas_of(drawing)
+    assert len(xs) <= 2 * canvas.columns + 2
+    assert 0 < min(xs) <= max(xs) < 2 * canvas.columns
+    assert 0 < min(ys_given) <= max(ys_given) < 4 * canvas.rows
+
+
+def test_marks_and_levels_are_drawn_in_range_and_left_out_off_it() -> None:
+    line = made([(float(x), 0.5) for x in range(10, 20)])
+    plot = Plot(
+        "Accuracy",
+        (line,),
+        (Mark(14, "lr 0.01"), Mark(500, "late"), Mark(math.nan, "never"), Mark(-5, "early")),
+        (Level(0.9, "published"), Level(math.inf, "endless")),
+        percent=True,
+    )
+    shown = "\n".join(text(draw(plot, 80, 14)))
+    assert "┊lr 0.01" in shown
+    assert "published 90.00% ╌╌" in shown
+    assert not any(word in shown for word in ("late", "never", "early", "endless"))
+    zoomed = "\n".join(text(draw(Plot("A", (line,), plot.marks, plot.levels, y_range=(0.4, 0.6)), 80, 14)))
+    assert "published" not in zoomed
+
+
+def test_words_from_outside_cannot_break_a_row() -> None:
+    plot = Plot(
+        "Loss\x1b]52;c;x\x07\nmore",
+        (made([(0.0, 1.0), (1.0, 2.0)], "a\u202eb[/red]"),),
+        (Mark(0.2, "長い名前"), Mark(0.5, "x\ny\x1b[2J")),
+    )
+    drawing = draw(plot, 60, 10)
+    shown = "".join(text(drawing))
+    assert not any(c in shown for c in "\x1b\x07\n\u202e")
+    assert all(strip.cell_length == 60 for strip in drawing.strips)
+
+
+def test_lines_differ_without_colour() -> None:
+    points = [(float(x), x / 9) for x in range(10)]
+    lines = (made(points), made(points, "ema"), made(points, "val", points=True), made(points, "test", points=True))
+    title = text(draw(Plot("Loss", lines), 80, 12))[0]
+    assert title.split()[1::3] == ["━", "╍", "●", "◆"]
+    assert title.split()[2::3] == ["train", "ema", "val", "test"]
+    narrow = text(draw(Plot("Loss", lines), 30, 12))[0]
+    assert narrow.split() == ["Loss", "━1", "╍1", "●1", "◆1"]
+
+
+def test_the_cursor_reads_the_sample_at_or_before_it() -> None:
+    plot = Plot("Loss", (made([(0.0, 1.0), (10.0, 2.0), (20.0, 4.0)]), made([(15.0, 7.0)], "val", points=True)))
+    assert readings(plot, -1) == []
+    assert readings(plot, 0) == [("train", 1.0)]
+    assert readings(plot, 14.9) == [("train", 2.0)]
+    assert readings(plot, 1e9) == [("train", 4.0), ("val", 7.0)]
+    shown = text(draw(Plot("Loss", plot.lines, cursor=12.0), 60, 10))
+    assert shown[0].split() == ["Loss", "step", "12", "━", "train", "2", "●", "val", "-"]
+    assert any("│" in row for row in canvas_text(draw(Plot("Loss", plot.lines, cursor=12.0), 60, 10)))
+
+
+def test_a_plot_keeps_what_it_was_given() -> None:
+    ys = [1.0, 2.0]
+    before = Plot("x", (Line("x", [0.0, 1.0], ys, ys, "red"),))
+    ys[1] = 3.0
+    assert before != Plot("x", (Line("x", [0.0, 1.0], ys, ys, "red"),))
+    assert before.lines[0].highs == (1.0, 2.0)
+
+
+def labels(ticks: list[tuple[float, str]]) -> list[str]:
+    return [label for _, label in ticks]
+
+
+def test_ticks_are_written_for_people() -> None:
+    assert labels(y_ticks(Span(0, 1), 5, percent=True)) == ["0%", "20%", "40%", "60%", "80%", "100%"]
+    assert labels(y_ticks(Span(0.9, 0.93), 4, percent=True)) == ["90%", "91%", "92%", "93%"]
+    assert labels(y_ticks(Span(0.0, 2.6), 6)) == ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]
+    assert labels(y_ticks(Span(0.0, 1.0), 4)) == ["0.00", "0.25", "0.50", "0.75", "1.00"]
+    assert labels(y_ticks(Span(1e-4, 0.2, log=True), 6)) == ["1e-4", "1e-3", "1e-2", "1e-1"]
+    assert labels(y_ticks(Span(0.1, 2.5, log=True), 8)) == ["0.1", "0.2", "0.5", "1.0", "2.0"]
+    assert labels(x_ticks(Span(0, 4200), 4, "step")) == ["0", "2k", "4k"]
+    assert labels(x_ticks(Span(800, 1700), 5, "step")) == ["800", "1k", "1.2k", "1.4k", "1.6k"]
+    assert labels(x_ticks(Span(0.1, 3.2), 10, "epoch")) == ["1", "2", "3"]
+    assert labels(x_ticks(Span(0, 400), 4, "time")) == ["0:00", "2:00", "4:00", "6:00"]
+    assert labels(x_ticks(Span(0, 15000), 4, "time")) == ["0h", "2h", "4h"]
+    assert labels(x_ticks(Span(0, 400_000), 4, "time")) == ["0d", "2d", "4d"]
+
+
+@pytest.mark.parametrize("kind", ["step", "epoch", "time"])
+def test_ticks_stay_few_and_in_range_whatever_the_range(kind: XKind) -> None:
+    chance = random.Random(3)
+    for _ in range(300):
+        low = chance.choice([0.0, 1.0, -1.0]) * 10 ** chance.uniform(-300, 299)
+        axis = span(None, [low, low + 10 ** chance.uniform(-300, 299)])
+        for ticks in (x_ticks(axis, 5, kind), y_ticks(axis, 5)):
+            assert len(ticks) <= 7
+            slack = (axis.high - axis.low) * 1e-6
+            assert all(axis.low - slack <= value <= axis.high + slack for value, _ in ticks)
