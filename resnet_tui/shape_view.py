@@ -1,7 +1,7 @@
 """The shape table as text: as many columns as fit the terminal, the formula below each row where it is narrow."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -16,7 +16,8 @@ from engine.shapes.table import ShapeTable, training_memory
 from resnet_tui.facts import print_facts
 
 _PIPE_WIDTH = 240
-_GAP = 2
+GAP = 2
+"""Columns between two columns."""
 
 
 class Column(NamedTuple):
@@ -78,13 +79,23 @@ def columns(rows: Sequence[ShapeRow], width: int) -> list[Column]:
 
     The formula, the widest, stands below each row where there is no room for it beside the others.
     """
+    return fitting(widths(rows), width)
+
+
+def widths(rows: Sequence[ShapeRow]) -> dict[str, int]:
+    """Return how wide each column has to be for ``rows``, by its header."""
+    return {column.header: _width(column, rows) for column in (*ALWAYS, *WHERE_THEY_FIT)}
+
+
+def fitting(needed: Mapping[str, int], width: int) -> list[Column]:
+    """Return the columns that fit into ``width`` where each is as wide as ``needed`` says; as ``columns`` does."""
     chosen = list(ALWAYS)
-    left = width + _GAP - sum(_width(column, rows) + _GAP for column in chosen)  # the last has no gap after it
+    left = width + GAP - sum(needed[column.header] + GAP for column in chosen)  # the last has no gap after it
     for column in WHERE_THEY_FIT:
-        needed = _width(column, rows) + _GAP
-        if needed <= left:
+        room = needed[column.header] + GAP
+        if room <= left:
             chosen.append(column)
-            left -= needed
+            left -= room
         elif column.header != "formula":
             break
     return sorted(chosen, key=lambda column: ORDER.index(column.header))
@@ -114,24 +125,24 @@ def print_table(table: ShapeTable, config: RunConfig, detail: Detail) -> None:
 
 def _lines(rows: Sequence[ShapeRow], shown: Sequence[Column]) -> Iterator[Text]:
     """Yield header and rows; above the operations of a block its name, below a row the formula that has no column."""
-    widths = [_width(column, rows) for column in shown]
-    yield _line([column.header for column in shown], ["bold"] * len(shown), widths, shown)
+    needed = [_width(column, rows) for column in shown]
+    yield _line([column.header for column in shown], ["bold"] * len(shown), needed, shown)
     below = all(column.header != "formula" for column in shown)
     part = ""
     for row in rows:
         if row.name != _part(row) and row.block and part != _part(row):
             yield Text(_part(row), "bold")
         part = _part(row)
-        yield _line([column.cell(row) for column in shown], [column.style for column in shown], widths, shown)
+        yield _line([column.cell(row) for column in shown], [column.style for column in shown], needed, shown)
         if below and not row.formula.endswith(UNCHANGED):
             yield Text(f"    {row.formula}", "dim")
 
 
-def _line(cells: Sequence[str], styles: Sequence[str], widths: Sequence[int], shown: Sequence[Column]) -> Text:
+def _line(cells: Sequence[str], styles: Sequence[str], needed: Sequence[int], shown: Sequence[Column]) -> Text:
     line = Text()
-    for cell, style, width, column in zip(cells, styles, widths, shown, strict=True):
+    for cell, style, width, column in zip(cells, styles, needed, shown, strict=True):
         line.append((cell.rjust if column.right else cell.ljust)(width), style)
-        line.append(" " * _GAP)
+        line.append(" " * GAP)
     line.rstrip()
     return line
 

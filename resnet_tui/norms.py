@@ -1,0 +1,131 @@
+"""Gradient norms in words: of which moment, which is smallest and largest, which are flagged."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.text import one_line
+from resnet_tui.curves import whole
+from resnet_tui.gradient_history import Flag, GradientHistory
+from resnet_tui.plot_axes import value_words, x_words
+from resnet_tui.state import RunState
+from resnet_tui.view import View
+
+GLYPHS: dict[Flag, str] = {"": " ", "none": "∅", "vanishing": "▼", "exploding": "▲"}
+WORDS: dict[Flag, str] = {"": "", "none": "no gradient", "vanishing": "vanishing", "exploding": "exploding"}
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Of all parts at one moment: the latest, or where the cursor is."""
+
+    parts: tuple[str, ...]
+    values: tuple[float, ...]
+    """Empty before the first reading."""
+    flags: tuple[Flag, ...]
+    """Of the latest readings; empty away from there."""
+    median: float
+    total: float | None
+    place: str
+    """Where on the axis, in words; empty for the latest."""
+
+    def flag(self, part: int) -> Flag:
+        """Return what is flagged of a part."""
+        return self.flags[part] if part < len(self.flags) else ""
+
+    def ascending(self) -> list[int]:
+        """Return the parts from the smallest norm to the largest; what is not finite is largest."""
+        return sorted(range(len(self.values)), key=lambda part: _rank(self.values[part]))
+
+    def ratio(self, part: int) -> str:
+        """Return the norm as a multiple of the median part's, in words."""
+        value = self.values[part]
+        return f"{number(value / self.median)}×" if self.median > 0 and math.isfinite(value) else ""
+
+    def facts(self) -> list[str]:
+        """Say which part has the smallest and the largest norm, the total, and how many are flagged."""
+        known = [part for part in self.ascending() if self.values[part] > 0] or self.ascending()
+        if not known:
+            return []
+        found = [self.place] if self.place else []
+        found += [f"{label} {name(self.parts[part])} {number(self.values[part])}"
+                  for label, part in (("smallest", known[0]), ("largest", known[-1]))]  # fmt: skip
+        if self.flags:
+            found.append(f"{sum(flag in {'vanishing', 'exploding'} for flag in self.flags)} flagged")
+        if self.total is not None:
+            found.append(f"total {number(self.total)}")
+        without = sum(value == 0 for value in self.values)
+        return [*found, f"{without} without gradient"] if without else found
+
+
+def norms(state: RunState, view: View) -> Norms:
+    """Return the norms that a person means: those at the cursor where there is one, else the latest."""
+    history = state.gradients
+    xs = axis(history.steps, history.seconds, state, view)
+    if view.cursor is None or not xs or view.cursor >= xs[-1]:
+        return Norms(history.parts, history.recent(), history.flags(), history.median(), state.total_norm.last, "")
+    column = max(0, bisect_right(xs, view.cursor) - 1)
+    values = history.at(column)
+    positive = sorted(value for value in values if value > 0) or [0.0]
+    return Norms(history.parts, values, (), positive[len(positive) // 2], None, x_words(view.cursor, view.axis))
+
+
+def by_part(shown: Norms) -> dict[str, tuple[float, Flag]]:
+    """Return norm and flag of each part by its name; nothing before the first reading."""
+    return {
+        part: (value, shown.flag(i)) for i, (part, value) in enumerate(zip(shown.parts, shown.values, strict=False))
+    }
+
+
+def absence(state: RunState) -> str:
+    """Say why there is nothing to show; empty where there is something."""
+    config = state.summary.config
+    if state.gradients.columns:
+        return ""
+    if config is not None and not config.telemetry.gradient_norms:
+        return "gradient norms are switched off in this run (telemetry.gradient_norms)"
+    return "no reading yet" if state.model is not None else "the network is not built yet"
+
+
+def axis(steps: Sequence[float], seconds: Sequence[float], state: RunState, view: View) -> Sequence[float]:
+    """Return places on the view's axis."""
+    if view.axis == "time":
+        return seconds
+    per = 1 if view.axis == "step" else max(1, state.summary.steps_per_epoch)
+    return [step / per for step in steps]
+
+
+def ends(state: RunState, view: View) -> tuple[float, float]:
+    """Return the part of the axis that is shown, never of no width."""
+    low, high = view.window or whole(state, view)
+    return low, high if high > low else low + 1.0
+
+
+def recent_logs(history: GradientHistory, part: int, count: int) -> list[float]:
+    """Return log10 of the latest ``count`` norms of a part, or of as many as there are."""
+    return [column[part] for column in history.columns[-count:]]
+
+
+def number(norm: float) -> str:
+    """Write a norm in at most eight characters, so that they stand well below each other: ``0.300``, ``1.23e-4``."""
+    if not math.isfinite(norm):
+        return "NaN"
+    return f"{norm:#.3g}" if 1e-3 <= norm < 100 else value_words(norm)
+
+
+def name(part: str) -> str:
+    """Write a part's name as it may stand on a screen."""
+    return one_line(part, 40)
+
+
+def short(part: str) -> str:
+    """Write a part's name where there is little room: ``s3.b12``."""
+    return ".".join(
+        f"{word[0]}{word.lstrip('abcdefghijklmnopqrstuvwxyz')}" if "." in part and word else word
+        for word in name(part).split(".")
+    )
+
+
+def _rank(value: float) -> float:
+    return value if math.isfinite(value) else math.inf
