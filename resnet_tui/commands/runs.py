@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +13,7 @@ import typer
 from resnet_tui.commands.train import RunsDir
 
 if TYPE_CHECKING:
-    from engine.run_dir import RunDir
-    from engine.summary import RunSummary
+    from resnet_tui.run_list import Entry
 
 _STYLES = {
     "running": "green",
@@ -41,29 +39,6 @@ _SHOWN_FROM = {
 _WIDTH_OF_A_PIPE = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One run in the list."""
-
-    name: str
-    state: str
-    """running, paused, completed, stopped, failed, diverged; lost: killed; damaged: cannot be read."""
-    network: str = ""
-    dataset: str = ""
-    epochs_done: int = 0
-    epochs: int = 0
-    best_accuracy: float | None = None
-    best_epoch: int | None = None
-    last_accuracy: float | None = None
-    split: str = ""
-    """Which split the accuracies are of."""
-    seconds: float = 0.0
-    """Spent on it by all its processes, without pauses."""
-    started: str | None = None
-    """ISO 8601 with the offset from UTC; None before it started."""
-    reason: str = ""
-
-
 def runs(
     runs_dir: RunsDir = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
@@ -72,59 +47,17 @@ def runs(
     from engine import run_dir
     from engine.errors import UserError
     from engine.text import one_line
+    from resnet_tui.run_list import read
 
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UserError(f"--runs-dir {one_line(str(runs_dir))!r}: not a folder; give the folder that holds the runs")
-    entries = [_entry(run) for run in run_dir.iterate(runs_dir)]
+    entries = [read(run).entry for run in run_dir.iterate(runs_dir)]
     if json:
         print(json_module.dumps([asdict(entry) for entry in entries], indent=2))
     elif not entries:
         print(f"no runs in {one_line(str(runs_dir))} yet; start one with: resnet-tui train --headless")
     else:
         _print_table(entries, runs_dir)
-
-
-def _entry(run: RunDir) -> Entry:
-    """Read one run; one that is damaged says so and hides no other."""
-    from engine import words
-    from engine.errors import UserError
-    from engine.summary import read_summary
-    from engine.text import one_line
-
-    try:
-        config = run.config()
-        summary = read_summary(run.events, steps=False)
-        alive = run.is_alive()
-    except (UserError, OSError) as error:
-        return Entry(name=run.name, state="damaged", reason=one_line(str(error)))
-    best = summary.best()
-    split = summary.choosing_split
-    return Entry(
-        name=run.name,
-        state=_state(summary, alive=alive),
-        network=words.network(config),
-        dataset=config.data.dataset,
-        epochs_done=summary.rows[-1].epoch if summary.rows else 0,
-        epochs=summary.epochs or config.train.epochs,
-        best_accuracy=best.accuracy(split) if best else None,
-        best_epoch=best.epoch if best else None,
-        last_accuracy=summary.rows[-1].accuracy(split) if summary.rows else None,
-        split=split,
-        seconds=summary.elapsed,
-        started=_iso(summary.started) if summary.config else None,
-        reason=one_line(summary.reason),
-    )
-
-
-def _state(summary: RunSummary, *, alive: bool) -> str:
-    """Word the state; a resumed run that makes its data ready is alive after an earlier ``run_finished``."""
-    if alive:
-        return "paused" if summary.state == "paused" else "running"
-    return summary.outcome or "lost"
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
 
 
 def _print_table(entries: list[Entry], runs_dir: Path) -> None:

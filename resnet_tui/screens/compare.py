@@ -1,0 +1,187 @@
+"""Runs side by side."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import ClassVar, get_args
+
+from rich.table import Table
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from engine.run_dir import RunDir
+from engine.text import one_line
+from resnet_tui.comparison import COLOURS, Axis, Compared, Quantity, Reader, differing, figures, plot
+from resnet_tui.widgets.chart import Chart
+
+MOST = len(COLOURS)
+"""Runs that can be told apart on one chart."""
+_HIGHEST = frozenset({"best", "last", "images/s"})
+_LOWEST = frozenset({"average error"})
+
+
+class _Read(Message):
+    """A run of the comparison was read, or could not be."""
+
+    def __init__(self, place: int, what: Compared | str) -> None:
+        self.place, self.what = place, what
+        super().__init__()
+
+
+class CompareScreen(Screen[None]):
+    """The curves of several runs on the same axes; below, their figures and the settings that differ."""
+
+    CSS_PATH = "compare.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "axis", "epochs or time", id="compare.axis"),
+        Binding("l", "log", "log scale", id="compare.log"),
+        Binding("escape", "dismiss", "back", id="compare.back"),
+    ]
+
+    def __init__(self, runs: Sequence[RunDir]) -> None:
+        """Compare ``runs``, at most ``MOST``."""
+        super().__init__()
+        self._runs = tuple(runs)
+        self._read: dict[int, Compared] = {}
+        self._problems: dict[int, str] = {}
+        self._axis: Axis = "epoch"
+        self._log = False
+        self._cursor: float | None = None
+        self._reader = Reader(self._runs, self._tell)
+        self._charts: dict[Quantity, Chart] = {quantity: Chart() for quantity in get_args(Quantity)}
+
+    def compose(self) -> ComposeResult:
+        """Lay out charts above tables."""
+        yield Static(id="summary")
+        with Horizontal(id="charts"):
+            yield from self._charts.values()
+        with VerticalScroll(id="tables"):
+            yield Static(id="problems")
+            yield Static(id="figures")
+            yield Static(id="settings")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self.query_one("#tables").focus()
+        self._show()
+        self._reader.start()
+
+    def on_unmount(self) -> None:
+        """Read no more."""
+        self._reader.stop()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show as many charts as are worth their place."""
+        self.set_class(event.size.height < 14, "-low")
+        self._choose_charts(event.size.width)
+
+    def _tell(self, place: int, what: Compared | str) -> None:
+        """Take a run over from the thread that reads."""
+        with contextlib.suppress(RuntimeError):  # the program has ended meanwhile
+            self.post_message(_Read(place, what))
+
+    def on__read(self, message: _Read) -> None:
+        """Take in a run."""
+        if isinstance(message.what, Compared):
+            self._read[message.place] = message.what
+        else:
+            self._problems[message.place] = message.what
+        self._show()
+
+    def on_chart_cursor_moved(self, event: Chart.CursorMoved) -> None:
+        """Read all charts at the same place."""
+        self._cursor = event.x
+        self._draw()
+
+    def action_axis(self) -> None:
+        """Take the other axis."""
+        self._axis = "time" if self._axis == "epoch" else "epoch"
+        self._cursor = None
+        self._show()
+
+    def action_log(self) -> None:
+        """Put losses and norms on a logarithmic scale, or back."""
+        self._log = not self._log
+        self._show()
+
+    def _show(self) -> None:
+        self._choose_charts(self.size.width)
+        self._draw()
+        self.query_one("#summary", Static).update(Content(self._summary()))
+        runs = [self._read[place] for place in sorted(self._read)]
+        problems = [f"{place + 1} cannot be read: {why}" for place, why in sorted(self._problems.items())]
+        self.query_one("#problems", Static).update(Content("\n".join(problems)))
+        self.query_one("#problems").display = bool(problems)
+        self.query_one("#figures", Static).update(self._figures())
+        self.query_one("#settings", Static).update(_settings(differing(runs), sorted(self._read)))
+
+    def _choose_charts(self, width: int) -> None:
+        norms = any(len(run.series("gradient norm")) for run in self._read.values())
+        self._charts["gradient norm"].display = norms and width >= 120
+        self._charts["training loss"].display = width >= 60
+
+    def _draw(self) -> None:
+        for quantity, chart in self._charts.items():
+            chart.plot = plot(quantity, self._read, self._axis, log=self._log, cursor=self._cursor)
+
+    def _summary(self) -> str:
+        text = f"{len(self._runs)} runs over {'epochs' if self._axis == 'epoch' else 'time'}"
+        text += ", log scale" if self._log else ""
+        waiting = len(self._runs) - len(self._read) - len(self._problems)
+        return text + (f"  reading {waiting} more…" if waiting else "")
+
+    def _figures(self) -> Table:
+        """Return a column a run, a row a figure; the best of a row has a tick."""
+        names = [{"run": run.name} for run in self._runs]
+        columns = [
+            dict(figures(self._read[place])) if place in self._read else name for place, name in enumerate(names)
+        ]
+        table = _table(range(len(self._runs)))
+        for label in dict.fromkeys(label for column in columns for label in column):
+            table.add_row(Text(label, "dim"), *_row(label, [column.get(label, "") for column in columns]))
+        return table
+
+
+def _row(label: str, texts: Sequence[str]) -> list[Text]:
+    values = [_number(text) for text in texts]
+    known = [value for value in values if value is not None]
+    wanted: float | None = None
+    if len(set(known)) > 1:
+        wanted = max(known) if label in _HIGHEST else min(known) if label in _LOWEST else None
+    return [
+        Text(f"{text} ✓", "bold green") if wanted is not None and value == wanted else Text(one_line(text))
+        for text, value in zip(texts, values, strict=True)
+    ]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.removesuffix(" %").replace(",", ""))
+    except ValueError:
+        return None
+
+
+def _settings(rows: dict[str, tuple[str, ...]], places: Sequence[int]) -> Table | Text:
+    if len(places) < 2:
+        return Text("")
+    if not rows:
+        return Text("\nEvery setting is the same in these runs.", "dim")
+    table = _table(places, "settings that differ")
+    for key, texts in rows.items():
+        table.add_row(Text(key, "dim"), *map(Text, texts))
+    return table
+
+
+def _table(places: Sequence[int], title: str = "") -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), expand=False)
+    table.add_column(Text(title, "bold"), no_wrap=True, min_width=13)
+    for place in places:
+        table.add_column(Text(str(place + 1), f"bold {COLOURS[place % MOST]}"), overflow="fold")
+    return table

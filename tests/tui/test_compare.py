@@ -1,0 +1,137 @@
+"""Runs side by side: curves, figures, and only the settings that differ."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from made_run import MadeRun
+from runs_support import HOSTILE, Shown, drive, keep, until
+from support import tiny, train
+from textual.pilot import Pilot
+
+from engine import run_dir
+from engine.events import Event, RunStarted
+from engine.run_dir import RunDir
+from resnet_tui.screens.compare import CompareScreen
+from resnet_tui.widgets.chart import Chart
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[RunDir]:
+    first = keep(tmp_path, "first", MadeRun(3).whole([0.5, 0.75, 0.625]), optim__lr=0.05, train__seed=4)
+    return [first, keep(tmp_path, "second", MadeRun(3).whole([0.25, 0.5, 0.875]))]
+
+
+async def read(app: Shown, pilot: Pilot[None], count: int = 2) -> None:
+    await until(pilot, lambda: app.first.query(Chart).first().plot.lines[count - 1 :])
+    await pilot.pause()
+
+
+def charts(app: Shown) -> dict[str, Chart]:
+    return {chart.plot.title: chart for chart in app.first.query(Chart)}
+
+
+def test_both_curves_stand_on_one_chart_over_epochs_or_time(pair: list[RunDir]) -> None:
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        accuracy = charts(app)["test accuracy"].plot
+        assert [tuple(line.xs) for line in accuracy.lines] == [(1, 2, 3)] * 2
+        assert [tuple(line.lows) for line in accuracy.lines] == [(0.5, 0.75, 0.625), (0.25, 0.5, 0.875)]
+        assert len({line.colour for line in accuracy.lines}) == 2
+        assert accuracy.x_kind == "epoch"
+        await pilot.press("x", "l")
+        await pilot.pause()
+        accuracy, loss = charts(app)["test accuracy"].plot, charts(app)["training loss"].plot
+        assert accuracy.x_kind == loss.x_kind == "time"
+        assert accuracy.lines[0].xs[0] == pytest.approx(12.5)
+        assert (accuracy.log_y, loss.log_y) == (False, True)
+        assert "log scale" in app.seen()
+
+    drive(CompareScreen(pair), steps)
+
+
+def test_figures_stand_side_by_side_and_only_what_differs_is_named(pair: list[RunDir]) -> None:
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        rows = {line.split("  ")[0].strip(): line.split() for line in app.seen().splitlines()}
+        assert rows["best"][1:] == ["75.00", "%", "87.50", "%", "✓"]
+        assert rows["average error"][2:] == ["37.50", "%", "✓", "45.83", "%"]
+        assert rows["optim.lr"][1:] == ["0.05", "0.1"]
+        assert rows["train.seed"][1:] == ["4", "1"]
+        assert "optim.momentum" not in rows
+
+    drive(CompareScreen(pair), steps, (120, 50))
+
+
+def test_options_that_only_one_architecture_has_are_dashes(tmp_path: Path) -> None:
+    runs = [
+        keep(tmp_path, "a", MadeRun(1).whole([0.5])),
+        keep(tmp_path, "b", MadeRun(1).whole([0.5])),
+    ]
+    text = runs[1].config_file.read_text()
+    model = text[text.index("[model]") : text.index("[data]")]
+    runs[1].config_file.write_text(text.replace(model, '[model]\narch = "densenet"\n\n'))
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        rows = {line.split()[0]: line.split()[1:] for line in app.seen().splitlines() if line.strip()}
+        assert rows["model.arch"] == ["resnet", "densenet"]
+        assert rows["model.shortcut"] == ["A", "-"]
+
+    drive(CompareScreen(runs), steps, (120, 80))
+
+
+def test_equal_runs_differ_in_nothing(tmp_path: Path) -> None:
+    runs = [keep(tmp_path, name, MadeRun(1).whole([0.5])) for name in "ab"]
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        assert "Every setting is the same" in app.seen()
+
+    drive(CompareScreen(runs), steps, (120, 50))
+
+
+def test_a_damaged_run_and_hostile_names_do_no_harm(pair: list[RunDir], tmp_path: Path) -> None:
+    made = MadeRun(1)
+
+    def renamed(event: Event) -> Event:
+        return dataclasses.replace(event, device=HOSTILE) if isinstance(event, RunStarted) else event
+
+    hostile = keep(tmp_path, f"h{HOSTILE.replace('/', '')}", map(renamed, made.whole([0.5])))
+    damaged = keep(tmp_path, "damaged", [])
+    damaged.config_file.write_text("[model")
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot, 3)
+        await until(pilot, lambda: "not valid TOML" in app.seen())
+        assert "[@click=app.exit]y" in app.seen().replace("\n", "")
+        assert not {"\x1b", "\x07", "\u202e"} & set(app.seen())
+
+    drive(CompareScreen([*pair, damaged, hostile]), steps, (200, 60))
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24), (200, 60)])
+def test_every_size_shows_something(pair: list[RunDir], size: tuple[int, int]) -> None:
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        assert app.seen().strip()
+        await pilot.press("x", "down", "escape")
+        await until(pilot, lambda: app.screen is not app.first)
+
+    drive(CompareScreen(pair), steps, size)
+
+
+def test_real_runs_have_gradients_too(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        train(tiny(train__seed=seed), tmp_path)
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        norm = charts(app)["gradient norm"]
+        assert norm.display
+        assert [len(line.xs) > 2 for line in norm.plot.lines] == [True, True]
+        await pilot.hover(norm, offset=(20, 5))
+        await pilot.pause()
+        assert len({chart.plot.cursor for chart in app.first.query(Chart)} - {None}) == 1
+
+    drive(CompareScreen(list(run_dir.iterate(tmp_path))), steps)
