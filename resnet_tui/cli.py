@@ -2,19 +2,22 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from engine.errors import UserError
 from engine.text import one_line
-from resnet_tui.commands import data, doctor, evaluate, export, presets, runs, shapes, train
+from resnet_tui.commands import data, doctor, evaluate, export, presets, runs, shapes, train, watch
+from resnet_tui.commands.session import Ascii, has_terminal, open_dashboard
+from resnet_tui.commands.train import RunsDir
 
 app = typer.Typer(
     name="resnet-tui",
     help="Train residual networks in a terminal and watch what happens inside them.",
-    epilog="Begin with: resnet-tui train --headless",
-    no_args_is_help=True,
+    epilog="Without a command, the dashboard opens: set up a run, train it, look inside.",
+    invoke_without_command=True,
     rich_markup_mode=None,  # plain help: a rich one takes twice as long to appear
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,6 +29,8 @@ app.command()(shapes.shapes)
 app.command()(presets.presets)
 app.add_typer(data.app, name="data")
 app.command()(runs.runs)
+app.command()(watch.watch)
+app.command()(watch.replay)
 app.command()(doctor.doctor)
 
 
@@ -38,12 +43,20 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(
-    show_version: Annotated[
+def _session(
+    context: typer.Context,
+    runs_dir: RunsDir = Path("runs"),
+    ascii_only: Ascii = False,
+    _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is not None:
+        return
+    if not has_terminal():
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+    raise typer.Exit(open_dashboard(runs_dir, None, ascii_only=ascii_only))
 
 
 def main() -> NoReturn:

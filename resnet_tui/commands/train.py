@@ -19,6 +19,7 @@ from resnet_tui.commands.options import (
     Width,
     model_flags,
 )
+from resnet_tui.commands.session import Ascii, has_terminal, open_dashboard
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
@@ -70,9 +71,12 @@ def train(
         str | None, typer.Option(help="Go on with a run: its folder, its name, or last.", metavar="RUN")
     ] = None,
     runs_dir: RunsDir = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print the events, one a line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the events, one a line; headless.")] = False,
+    ascii_only: Ascii = False,
 ) -> None:
     """Train a network and record everything it does.
+
+    In the dashboard, or with --headless, and where there is no terminal, as lines of text.
 
     Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
     Beside --resume stand only --epochs, --device, --data-dir and --target-accuracy.
@@ -81,6 +85,7 @@ def train(
     128+n ended by signal n, with a checkpoint saved.
     """
     from engine import data
+    from engine.resume import config_to_resume
 
     flags: Flags = {
         key: (flag, value)
@@ -100,17 +105,20 @@ def train(
     }
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
-    config = _resumed_config(run, flags) if run is not None else _new_config(preset, flags, runs_dir)
+    config = config_to_resume(run, flags) if run is not None else _new_config(preset, flags, runs_dir)
     data.check(config.data)
-    if not headless:
-        print("note: this version has no dashboard yet; training as with --headless", file=sys.stderr)
-    raise typer.Exit(_train(config, runs_dir, run, as_json=json))
+    if headless or json or not has_terminal():
+        raise typer.Exit(_train(config, runs_dir, run, as_json=json))
+    from resnet_tui.run_source import NewRun
+
+    raise typer.Exit(open_dashboard(runs_dir, NewRun(config, runs_dir.absolute(), run), ascii_only=ascii_only))
 
 
 def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
     from engine import presets
     from engine.config_file import build_config
     from engine.errors import UserError
+    from engine.new_run import as_new
 
     if "weights.source" in flags and flags["weights.source"][1] == "":
         raise UserError(f"{flags['weights.source'][0]} is empty: give a run, a file, or a published name")
@@ -120,12 +128,7 @@ def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
         tree["model"] = _network_of(str(flags["weights.source"][1]), runs)
         names_network = True
     config = build_config(tree, flags, file)
-    if "name" not in flags and (names_network or "data.dataset" in flags):
-        config = config.model_copy(update={"name": f"{config.model.slug}-{config.data.dataset}"})
-    if config.weights.source:
-        source = _absolute_source(config.weights.source, runs)
-        config = config.model_copy(update={"weights": config.weights.model_copy(update={"source": source})})
-    return config
+    return as_new(config, {*flags, *(["model.arch"] if names_network else [])}, runs)
 
 
 def _network_of(source: str, runs: Path) -> dict[str, Any]:
@@ -134,20 +137,6 @@ def _network_of(source: str, runs: Path) -> dict[str, Any]:
     from resnet_tui.progress import shown
 
     return shown(load_weights(source, runs)).model.model_dump(mode="json")
-
-
-def _absolute_source(source: str, runs: Path) -> str:
-    """Make a run or file absolute, so that the run's own configuration holds wherever and whenever it is read."""
-    from engine import run_dir
-    from engine.errors import UserError
-
-    try:
-        return str(run_dir.find(runs, source).path.absolute())
-    except UserError:  # a published name, a file, or nothing; who loads it says so
-        try:
-            return str(Path(source).absolute()) if Path(source).exists() else source
-        except OSError:
-            return source
 
 
 def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags) -> RunDir:
@@ -163,31 +152,6 @@ def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags
             "allowed beside it: --epochs, --device, --data-dir, --target-accuracy; without --resume a new run starts"
         )
     return run_dir.find(runs_dir, resume)
-
-
-def _resumed_config(run: RunDir, flags: Flags) -> RunConfig:
-    from engine.config_file import build_config, read_toml
-    from engine.errors import UserError
-    from engine.summary import read_summary
-
-    config = build_config(read_toml(run.config_file), flags, str(run.config_file))
-    done = read_summary(run.events)
-    if "train.epochs" in flags and config.train.epochs < len(done.rows):
-        raise UserError(
-            f"--epochs {config.train.epochs}: the run has {len(done.rows)} finished epochs already; give more"
-        )
-    target, best = config.train.target_accuracy, done.best()
-    if target and best is not None and (best.accuracy(done.choosing_split) or 0.0) >= target:
-        raise UserError(
-            f"run {run.name} has reached its target accuracy of {target:g}; train it further with a higher "
-            "--target-accuracy, or with 0 for none"
-        )
-    if done.outcome == "completed" and config.train.epochs <= len(done.rows):
-        raise UserError(
-            f"run {run.name} is complete ({len(done.rows)} epochs); train it further with "
-            f"--epochs {2 * len(done.rows)}, or start a new run without --resume"
-        )
-    return config
 
 
 def _train(config: RunConfig, runs: Path, run: RunDir | None, *, as_json: bool) -> int:

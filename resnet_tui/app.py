@@ -1,0 +1,230 @@
+"""The dashboard: set-up, the run that is looked at, and the list of runs, each a mode of one app."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.widgets import Static
+
+from engine.folders import config_folder
+from resnet_tui import settings as kept
+from resnet_tui.ascii_filter import AsciiFilter
+from resnet_tui.messages import LooksChanged, OpenRun, ReplayRun, StartRun
+from resnet_tui.run_source import NewRun, ReplayedRun, RunSource, WatchedRun
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+
+
+class Dashboard(App[None]):
+    """One session at a terminal."""
+
+    TITLE = "resnet-tui"
+    ENABLE_COMMAND_PALETTE = True
+    CSS = "#first { dock: top; height: 1; background: $panel; text-style: bold; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2", "set_up", "set up", id="app.set_up", tooltip="set up a new run"),
+        Binding("f3", "watch", "run", id="app.watch", tooltip="go to the run"),
+        Binding("f4", "runs", "runs", id="app.runs", tooltip="the list of all runs"),
+        Binding("question_mark,f1", "help", "help", id="app.help", key_display="?"),
+        Binding("q", "leave", "quit", id="app.quit"),
+        Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_anywhere", show=False, priority=True),
+        Binding("ctrl+p", "command_palette", "commands", id="app.commands", show=False, priority=True),
+    ]
+
+    def __init__(self, runs: Path, source: RunSource | None = None, *, ascii_only: bool = False) -> None:
+        """Prepare a session.
+
+        Args:
+            runs: the folder of runs.
+            source: the run to begin with; None: the set-up screen.
+            ascii_only: whether to draw with nothing but ASCII.
+        """
+        super().__init__()
+        self.runs = runs
+        self.ascii_only = ascii_only
+        self._source = source
+        self._settings_file = config_folder() / "dashboard.toml"
+        self.settings, self._settings_problem = kept.read(self._settings_file)
+        self._ascii = AsciiFilter()
+        self.add_mode("setup", self._make_setup)
+        self.add_mode("runs", self._make_runs)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what every line goes through on its way to the terminal."""
+        filters = super().get_line_filters()
+        return [*filters, self._ascii] if self.ascii_only else filters
+
+    def compose(self) -> ComposeResult:
+        """Yield the frame of a screen, which is painted while the rest of the program is still being loaded."""
+        yield Static(" resnet-tui", id="first", markup=False)
+
+    def on_mount(self) -> None:
+        """Take the signals that would leave a wrecked terminal, and show the first screen once a frame is painted."""
+        if self.settings.theme in self.available_themes:
+            self.theme = self.settings.theme
+        self.set_keymap(self.settings.keys)
+        self._own_signals()
+        self.call_after_refresh(self._begin)
+
+    async def _begin(self) -> None:
+        if self._source is not None:
+            await self._show_run(self._source)
+        else:
+            await self.switch_mode("setup")
+        if self._settings_problem:
+            self.notify(self._settings_problem, severity="warning", timeout=15, markup=False)
+
+    def _own_signals(self) -> None:
+        """End in order on SIGTERM and SIGHUP; a run goes on, it has a process of its own."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) is not None:
+                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+
+    # Screens ---------------------------------------------------------------------------------------------------
+
+    def _make_setup(self) -> Screen[None]:
+        from resnet_tui.screens.setup import SetupScreen
+
+        return SetupScreen(self.runs, _draft(self.settings.setup))
+
+    def _make_runs(self) -> Screen[None]:
+        from resnet_tui.screens.runs import RunsScreen
+
+        return RunsScreen(self.runs)
+
+    async def _show_run(self, source: RunSource) -> None:
+        """Look at a run instead of the one before, which goes on by itself."""
+        from resnet_tui.screens.run import RunScreen
+
+        if "run" in self._modes:
+            if self.current_mode == "run":
+                await self.switch_mode("runs")
+            await self.remove_mode("run")
+        screen = RunScreen(source, view=self.settings.view, tab=self.settings.tab, charts=self.settings.filter)
+        self.add_mode("run", lambda: screen)
+        await self.switch_mode("run")
+
+    async def action_set_up(self) -> None:
+        """Go to the set-up screen."""
+        await self.switch_mode("setup")
+
+    async def action_runs(self) -> None:
+        """Go to the list of runs."""
+        await self.switch_mode("runs")
+
+    async def action_watch(self) -> None:
+        """Go to the run."""
+        if "run" in self._modes:
+            await self.switch_mode("run")
+        else:
+            self.notify("no run is open: start one here (F2), or open one from the list (F4)")
+
+    @on(StartRun)
+    async def _start_run(self, message: StartRun) -> None:
+        self.settings = replace(self.settings, setup=message.config.model_dump(mode="json", exclude_none=True))
+        await self._show_run(NewRun(message.config, self.runs.absolute(), message.resume))
+
+    @on(LooksChanged)
+    def _keep_looks(self, message: LooksChanged) -> None:
+        self.settings = replace(self.settings.with_view(message.view), tab=message.tab, filter=message.charts)
+
+    @on(OpenRun)
+    async def _open_run(self, message: OpenRun) -> None:
+        await self._show_run(WatchedRun(message.run))
+
+    @on(ReplayRun)
+    async def _replay_run(self, message: ReplayRun) -> None:
+        await self._show_run(ReplayedRun(message.run))
+
+    # Actions everywhere ----------------------------------------------------------------------------------------
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Yield every action that has a key here, and the themes."""
+        seen = set()
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if not binding.description or not active.enabled or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            key = self.get_key_display(binding)
+            title = binding.tooltip or binding.description
+            yield SystemCommand(
+                f"{title[:1].upper()}{title[1:]}", f"key {key}", self._run(binding.action, active.node)
+            )
+        yield SystemCommand("Theme", "Choose another theme", self.action_change_theme)
+
+    def _run(self, action: str, node: object) -> Callable[[], object]:
+        return lambda: self.call_later(self.run_action, action, node)
+
+    def action_help(self) -> None:
+        """Show what the keys do here."""
+        from resnet_tui.screens.help import Help
+
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help(list(self.screen.active_bindings.values()), str(self._settings_file)))
+
+    def action_leave(self) -> None:
+        """Quit; where a run is live, ask first what is to become of it."""
+        from resnet_tui.screens.quit import Quit
+
+        if isinstance(self.screen, Quit):
+            return
+        run = self._live_run()
+        if run is None:
+            self.leave()
+            return
+        self.push_screen(Quit(run), self._quit_as_said)
+
+    def _live_run(self) -> Any:
+        """Return the run screen of a run that this dashboard could stop, or None."""
+        if "run" not in self._modes:
+            return None
+        from resnet_tui.screens.run import RunScreen
+
+        stack = self._screen_stacks.get("run", [])
+        screen = stack[0] if stack else None
+        return screen if isinstance(screen, RunScreen) and screen.would_be_left else None
+
+    def _quit_as_said(self, how: str | None) -> None:
+        if how is None or how == "stay":
+            return
+        run = self._live_run()
+        if run is not None and how != "leave":
+            run.end(how)
+        self.leave()
+
+    def leave(self, return_code: int = 0) -> None:
+        """Keep the settings and end the session."""
+        self.exit(return_code=return_code)
+
+    def on_unmount(self) -> None:
+        """Keep the settings, however the session ends."""
+        if self._settings_problem:
+            return  # what a person wrote there and got wrong is left for them to mend
+        self.settings = replace(self.settings, theme=self.theme)
+        try:
+            kept.write(self._settings_file, self.settings)
+        except OSError as error:
+            self.log(f"settings were not kept: {error}")
+
+
+def _draft(tree: dict[str, Any]) -> "RunConfig | None":
+    """Return the configuration that was last started, or None where it is none any more."""
+    from engine.config_file import build_config
+    from engine.errors import ConfigError
+
+    try:
+        return build_config(tree, {}) if tree else None
+    except ConfigError:
+        return None

@@ -1,0 +1,355 @@
+"""Sets up a run: a form of all settings, and beside it what the run would be."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Button, Footer, Static
+
+from engine.config import RunConfig
+from engine.helper_messages import HelperFailed, Machine, Preview, Reply
+from engine.text import one_line
+from resnet_tui.helper import Helper
+from resnet_tui.messages import StartRun
+from resnet_tui.screens.save_preset import SavePreset
+from resnet_tui.setup.choices import Choices, first_line, memory_words
+from resnet_tui.setup.download_bar import DownloadBar
+from resnet_tui.setup.draft import Draft
+from resnet_tui.setup.fields import FIELDS, PRESET
+from resnet_tui.setup.form import Form
+from resnet_tui.setup.pick import Pick
+from resnet_tui.setup.preview import PreviewPane
+from resnet_tui.setup.preview_text import problems
+from resnet_tui.setup.waiting import Waiting
+
+QUICKSTART = "quickstart"
+_TYPING = 0.05
+"""Seconds without another change before the helper is asked."""
+
+
+class Asks(Protocol):
+    """What this screen wants of a `Helper`."""
+
+    def start(self) -> None:
+        """Warm up."""
+
+    def preview(self, config: RunConfig) -> int:
+        """Ask what a run would be; return the question's number."""
+
+    def machine(self) -> int:
+        """Ask what devices there are."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Replied(Message):
+    """The helper answered."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__()
+
+
+class SetupScreen(Screen[None]):
+    """Edits one run; asks the app to start it by a message."""
+
+    CSS_PATH = "setup.tcss"
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in the base class's eyes)
+        (0, "-narrow"),
+        (64, "-usual"),
+        (110, "-broad"),
+        (170, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-low"), (30, "-high")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f5,ctrl+g", "start", "start", id="setup.start", tooltip="start the run", key_display="F5"),
+        Binding("s,ctrl+s", "save", "save", id="setup.save", tooltip="save as a preset", key_display="s"),
+        Binding("r", "reset", "reset", id="setup.reset", tooltip="take back every change"),
+        Binding("v", "shapes", "shapes", id="setup.shapes", tooltip="show the shapes of all operations"),
+        Binding("d", "download", "download", id="setup.download", tooltip="download the dataset, or cancel that"),
+    ]
+
+    def __init__(
+        self,
+        runs: Path,
+        draft: RunConfig | None = None,
+        make_helper: Callable[[Callable[[Reply], None]], Asks] = Helper,
+    ) -> None:
+        """Set up a run in the folder ``runs``.
+
+        Args:
+            runs: where weights to begin with are looked for by a run's name.
+            draft: what to begin with; None: the quickstart preset.
+            make_helper: makes what answers; gets a callback that may be called from any thread.
+        """
+        super().__init__()
+        self._runs = runs
+        self._choices = Choices(None if draft is None else draft.model_dump(exclude_none=True))
+        first = Draft.from_preset(QUICKSTART) if draft is None else Draft.from_config(draft)
+        self._form = Form(first, self._choices)
+        self._helper = make_helper(self._reply)
+        self._wanted = 0
+        """Number of the newest question."""
+        self._asked: RunConfig | None = None
+        """What it was about."""
+        self._preview: Preview | None = None
+        self._failed = False
+        self._remarks: dict[str, str] = {}
+        self._published = ""
+        self._undo: Draft | None = None
+        self._ask_timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out title, form, preview, and help for the setting under the cursor."""
+        with Horizontal(id="top"):
+            yield Static(id="title")
+            yield Waiting(id="state")
+            yield Button("▶ Start F5", id="start", variant="success", compact=True)
+        with Horizontal(id="body"):
+            yield self._form
+            yield PreviewPane(id="preview")
+        yield Static(id="help")
+        yield Footer(show_command_palette=False)
+
+    @property
+    def draft(self) -> Draft:
+        """What is edited."""
+        return self._form.draft
+
+    def on_mount(self) -> None:
+        """Show the form; everything that takes time comes after the first frame."""
+        self._form.focus()
+        self._show()
+        self.call_after_refresh(self._begin)
+
+    @work
+    async def _begin(self) -> None:
+        self._helper.start()
+        self._helper.machine()
+        self._ask()
+        await asyncio.to_thread(_load_curves)
+        await self.query_one(PreviewPane).add_curve()
+
+    def on_unmount(self) -> None:
+        """Leave no process behind."""
+        self._helper.close()
+
+    def on_screen_resume(self) -> None:
+        """Look again: data, presets and free memory may be others now."""
+        if self._wanted:
+            self._helper.machine()
+            self._ask()
+
+    # What is seen ----------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Show title, remarks and what needs no helper."""
+        draft = self.draft
+        changed = len(draft.changed)
+        parts = [("New run ", "$text-muted"), (one_line(draft.name), "bold")]
+        if changed:
+            parts.append((f"  {changed} changed", "$text-accent"))
+        if self._fresh or self._failed:  # else what was said stays until there is an answer, so that nothing flickers
+            self._remarks = self._problems()
+        self._form.set_remarks(self._remarks, {PRESET: first_line(draft.origin)})
+        if wrong := len(self._form.problems):
+            parts.append((f"  ✗ {wrong} to mend", "$text-error"))
+        self.query_one("#title", Static).update(Content.assemble(*parts))
+        if draft.config is not None:
+            self.query_one(PreviewPane).show_config(draft.config)
+        self._help()
+        self.refresh_bindings()
+
+    @property
+    def _fresh(self) -> bool:
+        """Whether the answer is about the run as it is now."""
+        answered = self._preview is not None and self._preview.id == self._wanted
+        return answered and not self._failed and self._asked == self.draft.config
+
+    def _problems(self) -> dict[str, str]:
+        """Return what data and machine say against the run, where they were asked about it as it is now."""
+        return problems(self._preview) if self._fresh and self._preview is not None else {}
+
+    def _help(self) -> None:
+        field = self._form.field
+        text = "enter opens or closes these settings" if field is None else field.help(self.draft.value)
+        if field is not None and field.key == "train.device" and (device := self._choices.device(self.draft)):
+            text = f"{memory_words(device)}; {text}"
+        self.query_one("#help", Static).update(Content(text))
+
+    @on(Form.Moved)
+    def _moved(self) -> None:
+        self._help()
+        self.refresh_bindings()
+
+    @on(Form.Edited)
+    def _edited(self) -> None:
+        if self._ask_timer is not None:
+            self._ask_timer.stop()
+        self._ask_timer = self.set_timer(_TYPING, self._ask)
+        self._show()
+
+    @on(Waiting.Changed)
+    def _waits(self, message: Waiting.Changed) -> None:
+        self.query_one(PreviewPane).set_class(message.late or self.draft.config is None, "-stale")
+
+    # The helper ------------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """Ask what the run would be; while something is wrong with it, the old answer stays, and looks old."""
+        if (config := self.draft.config) is not None:
+            self._failed, self._asked = False, config
+            self._wanted = self._helper.preview(config)
+            first = self._preview is None
+            self.query_one(Waiting).wait_for("warming up…" if first else "looking…", at_once=first)
+        else:
+            self.query_one(Waiting).done()
+
+    def _reply(self, reply: Reply) -> None:
+        """Pass on an answer from the helper's thread."""
+        self.post_message(Replied(reply))
+
+    @on(Replied)
+    def _replied(self, message: Replied) -> None:
+        match message.reply:
+            case Machine(devices=devices):
+                self._choices.devices = devices
+            case Preview() as preview if preview.id == self._wanted:
+                self._preview = preview
+                self.query_one(Waiting).done()
+                self._look_up()
+            case HelperFailed(id=number, message=text) if number in {0, self._wanted}:
+                self._failed = True
+                self.query_one(Waiting).done()
+                self.query_one(PreviewPane).show_failure(text)
+        self._show_preview()
+
+    def _show_preview(self) -> None:
+        if self._preview is not None and not self._failed:
+            pane = self.query_one(PreviewPane)
+            pane.show_preview(self._preview, self._choices.device(self.draft), self._published)
+        self._offer_download()
+        self._show()
+
+    def _offer_download(self) -> None:
+        preview, data = self._preview, self.draft.shown.data
+        possible = preview is not None and self._fresh and preview.data.can_download
+        self.query_one(DownloadBar).offer(data.dataset if possible else None, data.dir)
+
+    @on(DownloadBar.Ended)
+    def _downloaded(self, message: DownloadBar.Ended) -> None:
+        if message.problem:
+            self.notify(message.problem, title="download", severity="warning", markup=False)
+        else:
+            self.notify("The dataset is here and complete.", markup=False)
+        self._ask()
+
+    @work(exclusive=True, group="look up")
+    async def _look_up(self) -> None:
+        config = self._asked
+        if config is None:
+            return
+        published = await asyncio.to_thread(_published, config)
+        if published != self._published:
+            self._published = published
+            self._show_preview()
+
+    # Actions ---------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer what makes sense now."""
+        if action == "download":
+            return self.query_one(DownloadBar).useful
+        if action == "shapes":
+            return True if self._preview is not None and self._preview.table.rows else None
+        return True
+
+    @on(Button.Pressed, "#start")
+    def action_start(self) -> None:
+        """Start the run, or go to the first setting that is wrong."""
+        found = self._problems() | self.draft.problems
+        if found:
+            first = next((key for key in FIELDS if key in found), PRESET)
+            self._form.focus()
+            self._form.go_to(first)
+            many = f"; {len(found) - 1} more" if len(found) > 1 else ""
+            self.notify(
+                f"{FIELDS[first].label}: {found.get(first, next(iter(found.values())))}{many}",
+                title="not started",
+                severity="error",
+                markup=False,
+            )
+            return
+        if self._failed and self._preview is None:
+            self.notify("the preview failed; starting all the same", severity="warning")
+        self.post_message(StartRun(self.draft.result(self._runs)))
+
+    @on(Form.Asked)
+    @work(exclusive=True, group="pick")
+    async def _pick(self, message: Form.Asked) -> None:
+        field, draft = message.field, self.draft
+        options = await asyncio.to_thread(lambda: list(self._choices.options(draft, field)))
+        about = "" if field.key in {PRESET, "model.arch", "data.dataset"} else field.help(draft.value)
+        pick = Pick(field.label, options, self._choices.now(draft, field), about)
+        chosen = await self.app.push_screen_wait(pick)
+        if chosen is not None:
+            self._form.set_value(field, chosen.value)
+
+    @work(exclusive=True, group="save")
+    async def action_save(self) -> None:
+        """Keep the settings as a preset of one's own."""
+        config = self.draft.config
+        if config is None:
+            self.notify("Mend what is marked first.", severity="error")
+            return
+        named = config.model_copy(update={"name": self.draft.name})
+        name = await self.app.push_screen_wait(SavePreset(named))
+        if name is not None:
+            self._form.take(Draft.from_preset(name))
+            self.notify(f"saved as the preset {name}", markup=False)
+
+    def action_download(self) -> None:
+        """Get the dataset; while that goes on, end it."""
+        self.query_one(DownloadBar).toggle()
+        self.refresh_bindings()
+
+    def action_reset(self) -> None:
+        """Take back every change; where that was done just now, bring them back."""
+        draft = self.draft
+        if draft.changed:
+            self._undo = draft
+            self._form.take(draft.reset())
+            self.notify("every change is taken back; r once more brings them back")
+        elif self._undo is not None and self._undo.origin == draft.origin:
+            self._form.take(self._undo)
+
+    def action_shapes(self) -> None:
+        """Show every operation of the network."""
+        from resnet_tui.setup.shapes_screen import ShapesScreen
+
+        if self._preview is not None:
+            self.app.push_screen(ShapesScreen(self.draft.shown.model.title, self._preview.table))
+
+
+def _load_curves() -> None:
+    import plotext  # noqa: F401 - what the chart imports when it draws, which takes too long for a frame
+
+
+def _published(config: RunConfig) -> str:
+    """Return the published accuracy of the run's network, in words; empty: not known here."""
+    if config.data.dataset != "cifar10":
+        return ""
+    from engine.literature import CIFAR10_CLASSES, published
+
+    known = published(config.model, CIFAR10_CLASSES)
+    return f"{known.accuracy:.2%} ({known.source})" if known is not None else ""

@@ -1,0 +1,302 @@
+"""From keys to the engine and back: the run screen on real runs, its own and those of others."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import of, tiny
+from textual.pilot import Pilot
+from tui_support import dashboard, drive, only_run, recorded, run_screen, text_of, until
+
+from engine.config import RunConfig
+from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinished
+from engine.run_dir import RunDir
+from resnet_tui.replay import SPEEDS, ReplayFeed
+from resnet_tui.run_source import NewRun, ReplayedRun, WatchedRun
+from resnet_tui.screens.run import TABS
+
+
+def endless(**settings: Any) -> RunConfig:
+    return tiny(train__epochs=5000, **settings)
+
+
+async def started(pilot: Pilot[None], state: str = "training") -> RunDir:
+    screen = run_screen(pilot)
+    await until(pilot, lambda: screen.shown == state)
+    assert screen.run_dir is not None
+    return screen.run_dir
+
+
+async def typed(pilot: Pilot[None], text: str) -> None:
+    await pilot.press("ctrl+u", *("full_stop" if c == "." else c for c in text), "enter")
+
+
+async def end(pilot: Pilot[None]) -> None:
+    """Stop the run that is on the screen, so that no process outlives the test."""
+    screen = run_screen(pilot)
+    screen.stop("now")
+    await until(pilot, lambda: screen.shown in {"stopped", "completed", "failed", "lost"})
+
+
+def applied(folder: Path) -> list[str]:
+    return [event.command for event in of(recorded(folder), ControlApplied)]
+
+
+def test_every_action_reaches_the_engine_and_is_said_to_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = tmp_path / "runs"
+
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, NewRun(endless(), runs)) as pilot:
+            screen = run_screen(pilot)
+            assert screen.shown == "starting"
+            await started(pilot)
+            await pilot.press("p")
+            await until(pilot, lambda: screen.shown == "paused")
+            await until(pilot, lambda: "✓ pause: taken by the engine" in text_of(pilot))
+            await pilot.press("c")
+            await until(pilot, lambda: "✓ checkpoint: taken by the engine" in text_of(pilot))
+            await pilot.press("r")
+            await typed(pilot, "0.0125")
+            await until(pilot, lambda: "✓ learning rate 0.0125: taken by the engine" in text_of(pilot))
+            await pilot.press("a")
+            await typed(pilot, "7")
+            await until(pilot, lambda: "✓ 7 more epochs: taken by the engine" in text_of(pilot))
+            assert screen.state.summary.epochs == 5007
+            await pilot.press("p")
+            await until(pilot, lambda: screen.shown in {"training", "evaluating"})
+            evaluated = len(of(recorded(runs), Evaluated))
+            await pilot.press("e")
+            await until(pilot, lambda: "✓ evaluation: taken by the engine" in text_of(pilot))
+            await until(pilot, lambda: len(of(recorded(runs), Evaluated)) > evaluated)
+            await pilot.press("s")
+            await pilot.press("enter")  # the first choice: after this epoch
+            await until(pilot, lambda: screen.shown == "stopped")
+        events = recorded(runs)
+        asked = [event.command for event in of(events, ControlApplied)]
+        assert asked == [
+            "pause",
+            "checkpoint_now",
+            "set_learning_rate",
+            "extend_epochs",
+            "resume",
+            "evaluate_now",
+            "stop_after_epoch",
+        ]
+        assert {event.source for event in of(events, ControlApplied)} == {f"dashboard {os.getpid()}"}
+        assert of(events, CheckpointSaved)
+        (finished,) = of(events, RunFinished)
+        assert finished.outcome == "stopped"
+
+    drive(test)
+
+
+def test_a_value_that_the_engine_would_not_take_is_refused_where_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, NewRun(endless(), tmp_path / "runs")) as pilot:
+            await started(pilot)
+            for key, value in (("r", "-1"), ("r", "fast"), ("a", "0"), ("a", "1.5")):
+                await pilot.press(key)
+                await typed(pilot, value)
+                await until(pilot, lambda: "allowed:" in text_of(pilot))
+                await pilot.press("escape")
+            assert applied(tmp_path / "runs") == []
+            await end(pilot)
+
+    drive(test)
+
+
+@pytest.mark.parametrize(
+    ("key", "outcome"), [("l", None), ("s", "stopped"), ("escape", None)], ids=["leave", "stop", "cancel"]
+)
+def test_quitting_does_to_the_run_what_the_dialog_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, outcome: str | None
+) -> None:
+    runs = tmp_path / "runs"
+    config = tiny(train__epochs=40)
+
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, NewRun(config, runs)) as pilot:
+            await started(pilot)
+            await pilot.press("p")
+            await until(pilot, lambda: run_screen(pilot).shown == "paused")
+            await pilot.press("q")
+            await until(pilot, lambda: "Leave it running" in text_of(pilot))
+            await pilot.press("down", "down") if key == "s" else None
+            await pilot.press("enter" if key == "s" else key)
+            await pilot.pause()
+            assert pilot.app.is_running == (key == "escape")
+            if key == "escape":
+                await end(pilot)
+
+    drive(test)
+    run = only_run(runs)
+    if key == "l":
+        assert run.is_alive()
+        assert not of(recorded(runs), RunFinished)
+        from engine.control import StopNow, post
+
+        post(run.control, StopNow())
+    wait_until(lambda: not run.is_alive())
+    assert of(recorded(runs), RunFinished)[-1].outcome == "stopped"
+
+
+def wait_until(wanted: Any, timeout: float = 60) -> None:
+    import time
+
+    deadline = time.monotonic() + timeout
+    while not wanted():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_run_that_cannot_begin_says_why_and_the_dashboard_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        source = NewRun(tiny(train__device="cuda:7"), tmp_path / "runs")
+        async with dashboard(tmp_path, monkeypatch, source) as pilot:
+            screen = run_screen(pilot)
+            await until(pilot, lambda: screen.shown == "failed")
+            await until(pilot, lambda: "train.device = 'cuda:7': not on this machine" in text_of(pilot))
+            await pilot.press("q")
+            await until(pilot, lambda: not pilot.app.is_running)  # nothing to ask about
+
+    drive(test)
+
+
+def test_a_killed_run_is_lost_within_five_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, NewRun(endless(), tmp_path / "runs")) as pilot:
+            await started(pilot)
+            screen = run_screen(pilot)
+            started_event = screen.state.started
+            assert started_event is not None
+            os.kill(started_event.process, signal.SIGKILL)
+            await until(pilot, lambda: screen.shown == "lost", timeout=5)
+            await until(pilot, lambda: "lost" in text_of(pilot))
+            assert not screen.can_act
+
+    drive(test)
+
+
+def test_two_viewers_see_what_one_of_them_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = tmp_path / "runs"
+
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, NewRun(endless(), runs)) as first:
+            run = await started(first)
+            async with dashboard(tmp_path, monkeypatch, WatchedRun(run, readonly=True)) as second:
+                await until(second, lambda: run_screen(second).shown in {"training", "evaluating"})
+                assert "read-only" in text_of(second)
+                await second.press("p", "c", "s")
+                assert second.app.screen is run_screen(second)  # no dialog either
+                await first.press("p")
+                for pilot in (first, second):
+                    await until(pilot, lambda pilot=pilot: run_screen(pilot).shown == "paused")  # type: ignore[misc]
+                await first.press("r")
+                await typed(first, "0.001")
+                for pilot in (first, second):
+                    await until(
+                        pilot,
+                        lambda pilot=pilot: (
+                            [c.text for c in run_screen(pilot).state.changes]  # type: ignore[misc]
+                            == ["pause", "set learning rate 0.001"]
+                        ),
+                    )
+                await first.press("p")
+                await until(second, lambda: run_screen(second).shown in {"training", "evaluating"})
+                await end(first)
+                await until(second, lambda: run_screen(second).shown == "stopped")
+        assert applied(runs) == ["pause", "set_learning_rate", "resume", "stop_now"]
+
+    drive(test)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (40, 12), (20, 5)])
+def test_every_tab_draws_at_every_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir, size: tuple[int, int]
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run), size=size) as pilot:
+            screen = run_screen(pilot)
+            await until(pilot, lambda: screen.shown == "completed")
+            for digit, tab in enumerate(TABS, 1):
+                await pilot.press(str(digit))
+                await until(pilot, lambda tab=tab: screen.tab == tab)  # type: ignore[misc]
+                for key in ("x", "l", "left_square_bracket", "plus", "left", "right", "0", "escape", "down", "up"):
+                    await pilot.press(key)
+            if size[0] >= 80:
+                await pilot.press("1")
+                await until(pilot, lambda: "loss" in text_of(pilot) and "accuracy" in text_of(pilot))
+
+    drive(test)
+
+
+def test_a_replay_plays_stands_still_seeks_and_ends_as_the_run_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, ReplayedRun(finished_run, speed=500)) as pilot:
+            screen = run_screen(pilot)
+            await until(pilot, lambda: screen.shown == "completed")
+            whole = screen.state.summary
+            assert not screen.can_act
+            feed = screen.feed
+            assert isinstance(feed, ReplayFeed)
+            await pilot.press(*["less_than_sign"] * 12)
+            assert feed.speed == SPEEDS[0]
+            await pilot.press("space")  # from the start again
+            await until(pilot, lambda: not feed.ended)
+            await pilot.press("space")
+            assert feed.paused
+            await until(pilot, lambda: screen.state.summary is not whole)
+            assert screen.state.summary.outcome is None
+            for _ in range(21):
+                before = feed.position
+                await pilot.press("shift+right")
+                await until(pilot, lambda before=before: feed.position > before or feed.ended)  # type: ignore[misc]
+            await until(pilot, lambda: screen.shown == "completed")
+            assert screen.state.summary.rows == whole.rows
+            await pilot.press("shift+left")
+            await until(pilot, lambda: screen.shown != "completed")
+
+    drive(test)
+
+
+def test_the_view_is_kept_for_the_next_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
+            await pilot.press("3", "x", "l")
+            await until(pilot, lambda: run_screen(pilot).tab == "gradients")
+            await pilot.press("q")
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
+            screen = run_screen(pilot)
+            assert (screen.tab, screen.view.axis, screen.view.log) == ("gradients", "epoch", True)
+
+    drive(test)
+
+
+def test_keys_can_be_given_other_meanings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "dashboard.toml").write_text('[keys]\n"view.axis" = "w"\n')
+
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
+            await pilot.press("x")
+            assert run_screen(pilot).view.axis == "step"
+            await pilot.press("w")
+            assert run_screen(pilot).view.axis == "epoch"
+            await pilot.press("question_mark")
+            await until(pilot, lambda: "view.axis" in text_of(pilot))
+
+    drive(test)
