@@ -1,6 +1,6 @@
 # One command checks everything: make check
 
-.PHONY: check lint test format pictures
+.PHONY: check lint test format screenshots benchmarks
 
 check: lint test
 
@@ -17,6 +17,10 @@ format:
 	uv run ruff format
 	uv run ruff check --fix
 
-pictures:
-	uv run resnet-tui train --headless --runs-dir build/runs
-	uv run python docs/pictures.py build/runs
+screenshots:
+	uv run python docs/screenshots.py
+
+benchmarks:
+	for script in first_frame shape_preview event_flood open_large_run quit_time dashboard_cost; do \
+		echo "== $$script"; PYTHONPATH=tests uv run python benchmarks/$$script.py || exit 1; \
+	done

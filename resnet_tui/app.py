@@ -115,6 +115,11 @@ class Dashboard(App[None]):
         self.add_mode("run", lambda: screen)
         await self.switch_mode("run")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
+        """Offer only screens that are not the one in front, and a run only once one is open."""
+        mode = {"set_up": "setup", "watch": "run", "runs": "runs"}.get(action)
+        return mode is None or (mode != self.current_mode and (mode != "run" or "run" in self._modes))
+
     async def action_set_up(self) -> None:
         """Go to the set-up screen."""
         await self.switch_mode("setup")

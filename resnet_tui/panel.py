@@ -12,6 +12,9 @@ class Panel(Widget):
     topics: frozenset[Topic] = frozenset()
     """What of a state it shows; it is drawn again only when one of these changed."""
 
+    takes_keys = True
+    """Whether it has keys of its own, for which it is focused when it is opened."""
+
     def show(self, state: RunState, view: View) -> None:
         """Draw ``state``; called in the interface's thread, at most about ten times a second."""
         raise NotImplementedError

@@ -50,6 +50,7 @@ async def dashboard(
     monkeypatch.setenv("RESNET_TUI_CONFIG", str(tmp_path / "config"))
     app = Dashboard(tmp_path / "runs", source, **options)
     async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.screen.id != "_default")  # the frame that is painted while the rest is loaded
         yield pilot
 
 

@@ -111,7 +111,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         if isinstance(self.source, ReplayedRun):
             yield SeekBar()
         yield Static("", id="said", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     async def on_mount(self) -> None:
         """Begin to read, or to train."""
@@ -134,6 +134,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     def on_resize(self) -> None:
         """Give the little room there may be to the charts."""
         self.set_class(self.size.height < 12 or self.size.width < 30, "tiny")
+        self.call_after_refresh(self.draw_all)
 
     def _panel(self, tab: str) -> Panel:
         match tab:
@@ -181,6 +182,9 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     def _focus_panel(self) -> None:
         """Give the keys to the open tab, whose own bindings then work."""
         panel = self._panels[self.tab]
+        if not panel.takes_keys:
+            self.set_focus(None)
+            return
         target = next((widget for widget in panel.query("*") if widget.focusable and widget.display), None)
         if panel.can_focus:
             panel.focus()

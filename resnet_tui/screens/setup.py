@@ -74,7 +74,9 @@ class SetupScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+g", "start", "start", id="setup.start", tooltip="start the run", key_display="F5"),
         Binding("s,ctrl+s", "save", "save", id="setup.save", tooltip="save as a preset", key_display="s"),
-        Binding("r", "reset", "reset", id="setup.reset", tooltip="take back every change"),
+        Binding(
+            "r", "reset", "reset", id="setup.reset", show=False, tooltip="take back every change, or bring it back"
+        ),
         Binding("v", "shapes", "shapes", id="setup.shapes", tooltip="show the shapes of all operations"),
         Binding("d", "download", "download", id="setup.download", tooltip="download the dataset, or cancel that"),
     ]
@@ -106,7 +108,10 @@ class SetupScreen(Screen[None]):
         self._failed = False
         self._remarks: dict[str, str] = {}
         self._published = ""
+        self._described = ("", "")
+        """A preset, and the first line of what it says of itself."""
         self._undo: Draft | None = None
+        self._useful: tuple[str, bool, bool] | None = None
         self._ask_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -158,17 +163,19 @@ class SetupScreen(Screen[None]):
         changed = len(draft.changed)
         parts = [("New run ", "$text-muted"), (one_line(draft.name), "bold")]
         if changed:
-            parts.append((f"  {changed} changed", "$text-accent"))
+            parts.append((f"  {changed} changed, r resets", "$text-accent"))
         if self._fresh or self._failed:  # else what was said stays until there is an answer, so that nothing flickers
             self._remarks = self._problems()
-        self._form.set_remarks(self._remarks, {PRESET: first_line(draft.origin)})
+        if self._described[0] != draft.origin:
+            self._described = draft.origin, first_line(draft.origin)
+        self._form.set_remarks(self._remarks, {PRESET: self._described[1]})
         if wrong := len(self._form.problems):
             parts.append((f"  ✗ {wrong} to mend", "$text-error"))
-        self.query_one("#title", Static).update(Content.assemble(*parts))
+        self.query_one("#title", Static).update(Content.assemble(*parts), layout=False)
         if draft.config is not None:
             self.query_one(PreviewPane).show_config(draft.config)
         self._help()
-        self.refresh_bindings()
+        self._refresh_keys()
 
     @property
     def _fresh(self) -> bool:
@@ -185,12 +192,12 @@ class SetupScreen(Screen[None]):
         text = "enter opens or closes these settings" if field is None else field.help(self.draft.value)
         if field is not None and field.key == "train.device" and (device := self._choices.device(self.draft)):
             text = f"{memory_words(device)}; {text}"
-        self.query_one("#help", Static).update(Content(text))
+        self.query_one("#help", Static).update(Content(text), layout=False)
 
     @on(Form.Moved)
     def _moved(self) -> None:
         self._help()
-        self.refresh_bindings()
+        self._refresh_keys()
 
     @on(Form.Edited)
     def _edited(self) -> None:
@@ -202,6 +209,13 @@ class SetupScreen(Screen[None]):
     @on(Waiting.Changed)
     def _waits(self, message: Waiting.Changed) -> None:
         self.query_one(PreviewPane).set_class(message.late or self.draft.config is None, "-stale")
+
+    def _refresh_keys(self) -> None:
+        """Let the footer show other keys where others work now; drawing it anew at every key is slow."""
+        useful = (self._form.typing, self.query_one(DownloadBar).useful, self._preview is not None)
+        if useful != self._useful:
+            self._useful = useful
+            self.refresh_bindings()
 
     # The helper ------------------------------------------------------------------------------------------------
 
@@ -249,7 +263,8 @@ class SetupScreen(Screen[None]):
     @on(DownloadBar.Ended)
     def _downloaded(self, message: DownloadBar.Ended) -> None:
         if message.problem:
-            self.notify(message.problem, title="download", severity="warning", markup=False)
+            why = message.problem.partition("\n")[0]  # what else there is to do is told for a command line
+            self.notify(f"{why}. A copy can be used as well: give its folder.", severity="warning", markup=False)
         else:
             self.notify("The dataset is here and complete.", markup=False)
         self._ask()
@@ -321,7 +336,7 @@ class SetupScreen(Screen[None]):
     def action_download(self) -> None:
         """Get the dataset; while that goes on, end it."""
         self.query_one(DownloadBar).toggle()
-        self.refresh_bindings()
+        self._refresh_keys()
 
     def action_reset(self) -> None:
         """Take back every change; where that was done just now, bring them back."""

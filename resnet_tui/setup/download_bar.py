@@ -110,6 +110,6 @@ class DownloadBar(Horizontal):
     def _show(self) -> None:
         self.set_class(self.useful, "-offered")
         width = max(10, self.size.width - _BUTTON)
-        text = download_line(self._progress, width) if self.running else "This dataset is not here yet."
+        text = download_line(self._progress, width) if self.running else "not here yet"
         self.query_one(Static).update(Content(text))
         self.query_one(Button).label = Content("d: cancel" if self.running else "d: download")

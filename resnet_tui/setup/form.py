@@ -28,7 +28,7 @@ class Form(FormDrawing, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "up", id="setup.up", show=False),
-        Binding("down", "move(1)", "setting", id="setup.down", key_display="↑↓", tooltip="go to the next setting"),
+        Binding("down", "move(1)", "down", id="setup.down", show=False),
         Binding("right", "step(1)", "change", id="setup.next", key_display="←→", tooltip="take the next choice"),
         Binding("left", "step(-1)", "change", id="setup.previous", show=False, tooltip="take the choice before"),
         Binding("enter,space", "open", "list", id="setup.list", tooltip="list the choices, with a search"),
@@ -67,6 +67,11 @@ class Form(FormDrawing, can_focus=True):
     def field(self) -> Field | None:
         """The setting under the cursor."""
         return FIELDS.get(self._cursor)
+
+    @property
+    def typing(self) -> str:
+        """What kind of characters are typed here; empty: none, letters are keys."""
+        return "" if self._edit is None or self.field is None else self.field.kind(self.draft.value)
 
     def take(self, draft: Draft) -> None:
         """Edit another draft."""
@@ -152,10 +157,9 @@ class Form(FormDrawing, can_focus=True):
         return self._types(character)
 
     def _types(self, character: str | None) -> bool:
-        if self._edit is None or self.field is None or not character or not character.isprintable():
+        if not self.typing or not character or not character.isprintable():
             return False
-        kind = self.field.kind(self.draft.value)
-        allowed = {"depth": _OF_DEPTHS, "number": _OF_NUMBERS, "numbers": _OF_NUMBERS}.get(kind)
+        allowed = {"depth": _OF_DEPTHS, "number": _OF_NUMBERS, "numbers": _OF_NUMBERS}.get(self.typing)
         return allowed is None or character in allowed
 
     def on_key(self, event: events.Key) -> None:

@@ -76,7 +76,7 @@ class PreviewPane(VerticalScroll):
 
     def _write(self) -> None:
         config, preview = self._config, self._preview
-        width = self.scrollable_content_region.width - 1
+        width = self.scrollable_content_region.width
         if config is None or width < 4:
             return
         stages = Content("")

@@ -15,7 +15,12 @@ from resnet_tui.widgets.shape_tree import ShapeTree
 class ShapesScreen(Screen[None]):
     """The whole shape table, to fold and unfold."""
 
-    CSS = "ShapesScreen #title { height: 1; padding: 0 1; background: $panel; text-style: bold; }"
+    CSS = """
+    ShapesScreen {
+        & #title { height: 1; padding: 0 1; background: $panel; text-style: bold; }
+        & ShapeTree { height: 1fr; }
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,v", "dismiss", "back", id="setup_shapes.back")]
 
     def __init__(self, title: str, table: ShapeTable) -> None:

@@ -49,14 +49,14 @@ class EpochTable(Widget):
 class OverviewTab(Panel):
     """Charts in a grid of two columns, three on a wide screen."""
 
+    takes_keys = False
     topics = frozenset({"run", "steps", "evaluations", "gradients", "marks"})
     DEFAULT_CSS = """
     OverviewTab { layout: grid; grid-size: 2 2; grid-gutter: 0; }
     OverviewTab.wide { grid-size: 3 2; }
     OverviewTab.low { grid-size: 2 1; }
     OverviewTab EpochTable { display: none; }
-    OverviewTab.wide EpochTable { display: block; }
-    OverviewTab.wide HeatMap { column-span: 1; }
+    OverviewTab.wide EpochTable { display: block; column-span: 2; }
     OverviewTab.low HeatMap, OverviewTab.low #rate { display: none; }
     OverviewTab.narrow { grid-size: 1 1; }
     OverviewTab.narrow #accuracy, OverviewTab.narrow HeatMap, OverviewTab.narrow #rate { display: none; }

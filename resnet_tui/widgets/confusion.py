@@ -118,6 +118,8 @@ class ConfusionGrid(LineView):
         """Draw the header or a row."""
         if row == 0:
             return self._header()
+        if row >= self.measured().height:  # drawn at a new size before the lines were measured anew
+            return []
         return self._numbers(*divmod(row - 1, self._tall)) if self.numbered else self._two_rows(2 * (row - 1))
 
     def _header(self) -> list[Segment]:

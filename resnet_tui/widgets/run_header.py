@@ -71,7 +71,9 @@ class RunHeader(Widget):
 
     def render(self) -> Text:
         """Return both lines."""
-        return Text("\n").join(self._lines)
+        text = Text("\n").join(self._lines)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        return text
 
 
 def _fitted(parts: Sequence[Text], width: int) -> Text:

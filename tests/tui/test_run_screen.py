@@ -300,3 +300,19 @@ def test_keys_can_be_given_other_meanings(
             await until(pilot, lambda: "view.axis" in text_of(pilot))
 
     drive(test)
+
+
+def test_no_tab_minds_being_resized_while_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
+            screen = run_screen(pilot)
+            await until(pilot, lambda: screen.shown == "completed")
+            for digit in range(1, len(TABS) + 1):
+                await pilot.press(str(digit))
+                for size in ((80, 24), (20, 5), (200, 60), (33, 9), (120, 40)):
+                    await pilot.resize_terminal(*size)
+                    await until(pilot, lambda size=size: tuple(pilot.app.size) == size)  # type: ignore[misc]
+
+    drive(test)

@@ -14,6 +14,7 @@ from engine import presets
 from engine.config import RunConfig
 from engine.config_file import build_config
 from engine.errors import UserError
+from engine.events import Progress
 from engine.helper_answers import answer
 from engine.helper_messages import HelperFailed, MachineWanted, PreviewWanted, Reply, Request
 from resnet_tui.messages import StartRun
@@ -118,6 +119,11 @@ def lines(app: Host) -> list[str]:
     return [form.render_line(y - top).text.rstrip() for y in range(form.virtual_size.height)]
 
 
+def told(app: Host) -> str:
+    """The whole form as running text."""
+    return " ".join(" ".join(lines(app)).split())
+
+
 def test_resnet_56_on_digits_for_five_epochs_is_a_few_keys() -> None:
     async def body(app: Host, pilot: "Pilot[None]") -> None:
         await pilot.press("down", "down", "5", "6")
@@ -166,7 +172,7 @@ def test_a_depth_that_there_is_not_is_marked_and_keeps_the_run_from_starting() -
         await pilot.press("f5")
         await until(pilot, lambda: app.form.field is not None and app.form.field.key == "model.depth")
         assert app.started == []
-        await pilot.press("backspace", "6", "ctrl+g")
+        await pilot.press("5", "6", "ctrl+g")
         await until(pilot, lambda: app.started)
 
     run(body)
@@ -194,11 +200,11 @@ def test_rules_across_fields_and_of_the_data_are_told_at_an_entry() -> None:
     async def body(app: Host, pilot: "Pilot[None]") -> None:
         await go_to(app, pilot, "schedule.warmup_epochs")
         await pilot.press(*"12")
-        assert any("must be below" in line for line in lines(app))
+        assert "must be below" in told(app)
         await pilot.press("backspace")
         await go_to(app, pilot, "data.val_size")
         await pilot.press(*"1430")
-        await until(pilot, lambda: any("allowed: 0 to 1427" in line for line in lines(app)))
+        await until(pilot, lambda: "allowed: 0 to 1427" in told(app))
         await pilot.press("f5")
         await until(pilot, lambda: app.form.field is not None and app.form.field.key == "data.val_size")
         assert app.started == []
@@ -215,7 +221,7 @@ def test_a_dataset_that_is_absent_offers_its_download() -> None:
         await pilot.press(*"cifar10", "enter")
         await until(pilot, lambda: "absent" in facts(app))
         await until(pilot, lambda: "d" in app.screen.active_bindings)
-        assert any("d downloads it" in line for line in lines(app))
+        assert "d downloads it" in told(app)
         await pilot.press("f5")
         await pilot.pause()
         assert app.started == []
@@ -225,6 +231,46 @@ def test_a_dataset_that_is_absent_offers_its_download() -> None:
         await until(pilot, lambda: "d" not in app.screen.active_bindings)
 
     run(body)
+
+
+class Fetched:
+    """A download without a network, driven by the test."""
+
+    made: "list[Fetched]" = []  # noqa: RUF012 (one list for the test)
+
+    def __init__(self, dataset: str, folder: Path | None, on_progress: Any, on_end: Callable[[str], None]) -> None:
+        self.dataset, self.folder, self.on_progress, self.on_end = dataset, folder, on_progress, on_end
+        self.made.append(self)
+
+    def start(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self.on_end("cancelled")
+
+
+def test_a_download_shows_how_far_it_is_and_can_be_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("resnet_tui.setup.download_bar.Download", Fetched)
+    Fetched.made.clear()
+    wanted = build_config(_of("resnet20-cifar10"), {"data.dir": ("", tmp_path)})
+
+    async def body(app: Host, pilot: "Pilot[None]") -> None:
+        def bar() -> str:
+            return str(app.setup.query_one("DownloadBar Static").render())
+
+        await until(pilot, lambda: "d" in app.screen.active_bindings)
+        await pilot.press("d")
+        await until(pilot, lambda: "starting" in bar())
+        (download,) = Fetched.made
+        assert (download.dataset, download.folder) == ("cifar10", tmp_path)
+        download.on_progress(Progress(activity="downloading", done=42, total=100, unit="bytes"))
+        await until(pilot, lambda: "42%" in bar() and "downloading" in bar())
+        await pilot.press("d")
+        await until(pilot, lambda: "not here yet" in bar())
+        await pilot.click("DownloadBar Button")
+        await until(pilot, lambda: len(Fetched.made) == 2)
+
+    run(body, draft=wanted)
 
 
 def test_what_is_set_up_can_be_kept_as_a_preset() -> None:
@@ -288,7 +334,7 @@ def test_every_operation_of_the_network_can_be_seen() -> None:
 
 
 def test_what_was_started_last_can_be_begun_with() -> None:
-    last = build_config(_of("resnet20-cifar10"), {"data.dataset": ("", "synthetic"), "train.epochs": ("", 3)})
+    last = build_config(_of("quickstart"), {"data.dataset": ("", "synthetic"), "train.epochs": ("", 3)})
 
     async def body(app: Host, pilot: "Pilot[None]") -> None:
         assert app.setup.draft.origin == "last used"
