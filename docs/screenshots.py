@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"  # read when textual is imported
+os.environ.pop("NO_COLOR", None)
+
 from rich.console import Console
 from textual.pilot import Pilot
 
@@ -129,8 +132,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     HERE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        os.environ |= {"RESNET_TUI_CONFIG": f"{name}/config", "TEXTUAL_COLOR_SYSTEM": "truecolor"}
-        os.environ.pop("NO_COLOR", None)
+        os.environ["RESNET_TUI_CONFIG"] = f"{name}/config"
         os.chdir(name)
         asyncio.run(take(folder, Path("runs")))
         run = run_dir.find(Path("runs"), "last")

@@ -32,7 +32,7 @@ class Dashboard(App[None]):
     ENABLE_COMMAND_PALETTE = True
     CSS = "#first { dock: top; height: 1; background: $panel; text-style: bold; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "set_up", "set up", id="app.set_up", tooltip="set up a new run"),
+        Binding("f2", "set_up", "new", id="app.set_up", tooltip="set up a new run"),
         Binding("f3", "watch", "run", id="app.watch", tooltip="go to the run"),
         Binding("f4", "runs", "runs", id="app.runs", tooltip="the list of all runs"),
         Binding("question_mark,f1", "help", "help", id="app.help", key_display="?"),

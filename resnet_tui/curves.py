@@ -1,7 +1,8 @@
 """The charts of a run: which there are, and how each is made from a state."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.events import Split
 from engine.literature import Published, published
@@ -13,6 +14,8 @@ from resnet_tui.view import View
 TRAIN, VAL, TEST = "#4ea1ff", "#f5a742", "#62d26f"
 """Colours of the splits, the same on every chart."""
 OTHER = "#c792ea"
+_ENOUGH, _USUAL, _FAR = 20, 0.9, 3.0
+"""Values from which outliers are looked for, the share that is usual, and how far above it is far."""
 _OF_SPLIT: dict[Split, str] = {"train": TRAIN, "val": VAL, "test": TEST}
 
 
@@ -28,7 +31,8 @@ class Curve:
 def loss(state: RunState, view: View) -> Plot:
     """Return the loss of training, smoothed and raw, and of each evaluation."""
     lines = [*_smooth("train", state.loss, TRAIN, state, view), *_evaluations(state, view, "loss")]
-    return _plot("loss", lines, state, view, log_y=view.log)
+    plot = _plot("loss", lines, state, view, log_y=view.log)
+    return plot if view.log else _without_outliers(plot)
 
 
 def accuracy(state: RunState, view: View) -> Plot:
@@ -147,6 +151,17 @@ def _plot(
         x_kind=view.axis,
         cursor=view.cursor,
     )
+
+
+def _without_outliers(plot: Plot) -> Plot:
+    """Let a few values far above all others leave the chart, which says so, rather than flatten the rest."""
+    low, high = plot.x_range or (-math.inf, math.inf)
+    values = sorted(y for line in plot.lines for x, y in zip(line.xs, line.highs, strict=True) if low <= x <= high)
+    if len(values) < _ENOUGH or values[-1] <= _FAR * (usual := values[int(_USUAL * len(values))]):
+        return plot
+    top = usual * _FAR / 2
+    above = sum(value > top for value in values)
+    return replace(plot, title=f"{plot.title} ({above} above, to {values[-1]:.3g})", y_range=(0.0, top))
 
 
 def _smooth(name: str, series: Series, colour: str, state: RunState, view: View) -> Iterator[Line]:

@@ -49,11 +49,12 @@ class Help(ModalScreen[None]):
             yield Static(Group(table, note))
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        """Return keys, description and name of each action, in the order of the bindings."""
+        """Return keys, description and name of each action; those without a name, which are Textual's own, last."""
         keys: dict[tuple[str, str], list[str]] = {}
         for active in self._active:
             binding = active.binding
             if binding.description and active.enabled:
                 shown = self.app.get_key_display(binding)
                 keys.setdefault((binding.tooltip or binding.description, binding.id or ""), []).append(shown)
-        return [(" ".join(dict.fromkeys(shown)), what, name) for (what, name), shown in keys.items()]
+        rows = [(" ".join(dict.fromkeys(shown)), what, name) for (what, name), shown in keys.items()]
+        return sorted(rows, key=lambda row: not row[2])

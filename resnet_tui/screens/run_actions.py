@@ -39,9 +39,9 @@ class RunActions(Screen[None]):
         Binding("p", "pause", "pause", id="run.pause", tooltip="pause the run, or let it go on"),
         Binding("s", "stop", "stop", id="run.stop", tooltip="stop the run, now or after this epoch"),
         Binding("c", "checkpoint", "save", id="run.checkpoint", tooltip="save a checkpoint now"),
-        Binding("e", "evaluate", "evaluate", id="run.evaluate", tooltip="evaluate every split now"),
+        Binding("e", "evaluate", "eval", id="run.evaluate", tooltip="evaluate every split now"),
         Binding("r", "rate", "rate", id="run.rate", tooltip="change the learning rate"),
-        Binding("a", "extend", "add epochs", id="run.extend", tooltip="train more epochs than planned"),
+        Binding("a", "extend", "more", id="run.extend", tooltip="train more epochs than planned"),
     ]
     ACTING = frozenset({"pause", "stop", "checkpoint", "evaluate", "rate", "extend"})
     """Actions that need a live run and the right to change it."""

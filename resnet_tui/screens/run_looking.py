@@ -25,7 +25,7 @@ class RunLooking(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "axis", "axis", id="view.axis", tooltip="axis: step, epoch, time"),
-        Binding("l", "log", "log", id="view.log", tooltip="logarithmic scale"),
+        Binding("l", "log", "log", id="view.log", tooltip="logarithmic scale", show=False),
         Binding("left_square_bracket", "smooth(-1)", "less smoothing", id="view.less", show=False),
         Binding("right_square_bracket", "smooth(1)", "more smoothing", id="view.more", show=False),
         Binding("plus,equals_sign", "zoom(1)", "zoom in", id="view.in", show=False),

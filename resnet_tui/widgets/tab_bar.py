@@ -8,6 +8,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+_HINT = "? help "
+
 
 class TabBar(Widget):
     """Draws the names; which one is open is the screen's to say."""
@@ -32,6 +34,9 @@ class TabBar(Widget):
         text = Text(no_wrap=True, overflow="crop")
         for label, tab in self._labels():
             text.append(label, "bold reverse" if tab == self.active else "")
+        room = self.size.width - text.cell_len
+        if room > len(_HINT):
+            text.append(" " * (room - len(_HINT))).append(_HINT, "dim")
         return text
 
     def _labels(self) -> list[tuple[str, str]]:
