@@ -7,7 +7,7 @@ import time
 from engine.config import RunConfig
 from engine.config_file import build_config
 from engine.helper_messages import HelperFailed, Preview, Reply
-from resnet_tui.helper import Helper
+from resnet_tui.setup.helper import Helper
 
 NETWORKS = {
     "ResNet-20": {"model": {"depth": 20}},

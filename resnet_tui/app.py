@@ -19,7 +19,7 @@ from engine.folders import config_folder
 from resnet_tui import settings as kept
 from resnet_tui.ascii_filter import AsciiFilter
 from resnet_tui.messages import LooksChanged, OpenRun, ReplayRun, StartRun
-from resnet_tui.run_source import NewRun, ReplayedRun, RunSource, WatchedRun
+from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
 
 if TYPE_CHECKING:
     from engine.config import RunConfig

@@ -2,7 +2,7 @@
 
 from textual.widget import Widget
 
-from resnet_tui.state import RunState, Topic
+from resnet_tui.run.state import RunState, Topic
 from resnet_tui.view import View
 
 

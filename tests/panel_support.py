@@ -16,7 +16,7 @@ from engine.config_file import build_config
 from engine.events import GradNorms, ModelBuilt, ShapeRow
 from engine.shapes.trace import shape_table
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
 

@@ -7,7 +7,7 @@ from textual.widgets import Footer
 
 from engine.events import Event
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
 

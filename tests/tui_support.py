@@ -16,7 +16,7 @@ from engine.event_log import read_events
 from engine.events import Event
 from engine.run_dir import RunDir, iterate
 from resnet_tui.app import Dashboard
-from resnet_tui.run_source import RunSource
+from resnet_tui.run.source import RunSource
 from resnet_tui.screens.run import RunScreen
 
 Press = Callable[..., Any]

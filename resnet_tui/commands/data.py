@@ -49,7 +49,7 @@ def download(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], 
     spec = SPECS.get(config.dataset)
     if spec is None:
         raise UserError(f"NAME = {name!r}: there is nothing to download; allowed: {', '.join(SPECS)}")
-    from resnet_tui.progress import shown
+    from resnet_tui.printing.progress import shown
 
     root = shown(cifar.make_ready(spec, config.dir))
     shown(cifar.verify_batches(spec, root))
@@ -65,7 +65,7 @@ def verify(name: Name, data_dir: Folder = None, json: Json = False) -> None:
     config = _config(name, data_dir)
     if config.dataset == "imagefolder" and config.dir is None:
         raise UserError("imagefolder: which folder? Give the one with train/ and test/ (or val/): --data-dir FOLDER")
-    from resnet_tui.progress import shown
+    from resnet_tui.printing.progress import shown
 
     verdict = shown(verify_dataset(config))
     if json:

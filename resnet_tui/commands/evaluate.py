@@ -98,7 +98,7 @@ def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *,
 
     from engine import data
     from engine.evaluate_saved import evaluate_run
-    from resnet_tui.progress import shown
+    from resnet_tui.printing.progress import shown
 
     data.check(config.data)
     scores, classes = shown(evaluate_run(run, config, which, split))
@@ -106,7 +106,7 @@ def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *,
         origin = {"run": run.name, "checkpoint": which, "epoch": scores.epoch}
         print(json_module.dumps(origin | _as_json(scores, classes)))
     else:
-        from resnet_tui.scores_view import print_scores
+        from resnet_tui.printing.scores import print_scores
 
         print_scores(scores, classes, f"{run.name}, {which} checkpoint (epoch {scores.epoch})", ())
 
@@ -119,7 +119,7 @@ def _evaluate_weights(
     from engine.evaluate_saved import evaluate_weights
     from engine.text import one_line
     from engine.weights import load_weights
-    from resnet_tui.progress import shown
+    from resnet_tui.printing.progress import shown
 
     weights = shown(load_weights(source, runs))
     config = build_config({"data": _data_of(weights, flags)}, flags)
@@ -128,7 +128,7 @@ def _evaluate_weights(
     if json:
         print(json_module.dumps(_origin(weights, carried, config.data.normalise) | _as_json(scores, classes)))
     else:
-        from resnet_tui.scores_view import print_scores
+        from resnet_tui.printing.scores import print_scores
 
         print_scores(scores, classes, one_line(source), _facts(weights, carried, config.data.normalise))
 

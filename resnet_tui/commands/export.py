@@ -61,7 +61,7 @@ def export(
             )
 
     from engine.weights import load_weights
-    from resnet_tui.progress import shown
+    from resnet_tui.printing.progress import shown
 
     weights = shown(load_weights(source, runs_dir, "best" if checkpoint == "best" else "last"))
     _check_complete(weights)

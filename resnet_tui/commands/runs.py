@@ -13,7 +13,7 @@ import typer
 from resnet_tui.commands.train import RunsDir
 
 if TYPE_CHECKING:
-    from resnet_tui.run_list import Entry
+    from resnet_tui.run.listing import Entry
 
 _STYLES = {
     "running": "green",
@@ -47,7 +47,7 @@ def runs(
     from engine import run_dir
     from engine.errors import UserError
     from engine.text import one_line
-    from resnet_tui.run_list import read
+    from resnet_tui.run.listing import read
 
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UserError(f"--runs-dir {one_line(str(runs_dir))!r}: not a folder; give the folder that holds the runs")

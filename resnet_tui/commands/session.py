@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from resnet_tui.run_source import RunSource
+    from resnet_tui.run.source import RunSource
 
 Ascii = Annotated[
     bool, typer.Option("--ascii", envvar="RESNET_TUI_ASCII", help="Draw the dashboard with ASCII only.")

@@ -83,7 +83,7 @@ def shapes(
     elif csv:
         _print_csv(table, shown)
     else:
-        from resnet_tui.shape_view import print_table
+        from resnet_tui.printing.shape_table import print_table
 
         print_table(table, config, shown)
     if table.failure is not None:
@@ -180,7 +180,7 @@ def _explain(table: ShapeTable, name: str) -> None:
     from engine.shapes.explain import explain
     from engine.shapes.groups import within
     from engine.text import one_line
-    from resnet_tui.facts import print_facts
+    from resnet_tui.printing.facts import print_facts
 
     rows = within(table.rows, name)
     if not rows:

@@ -109,7 +109,7 @@ def train(
     data.check(config.data)
     if headless or json or not has_terminal():
         raise typer.Exit(_train(config, runs_dir, run, as_json=json))
-    from resnet_tui.run_source import NewRun
+    from resnet_tui.run.source import NewRun
 
     raise typer.Exit(open_dashboard(runs_dir, NewRun(config, runs_dir.absolute(), run), ascii_only=ascii_only))
 
@@ -134,7 +134,7 @@ def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
 def _network_of(source: str, runs: Path) -> dict[str, Any]:
     """Return the network that weights belong to, for a run that names none itself."""
     from engine.weights import load_weights
-    from resnet_tui.progress import shown
+    from resnet_tui.printing.progress import shown
 
     return shown(load_weights(source, runs)).model.model_dump(mode="json")
 

@@ -27,7 +27,7 @@ def watch(
     Any number of viewers may watch the same run. Quitting never ends it unless you say so.
     """
     from engine import run_dir
-    from resnet_tui.run_source import WatchedRun
+    from resnet_tui.run.source import WatchedRun
 
     found = run_dir.find(runs_dir, run) if run is not None else _latest(runs_dir)
     need_terminal("watch")
@@ -53,7 +53,7 @@ def replay(
     What took longer than five seconds without any news, a pause say, is played as five seconds.
     """
     from engine import run_dir
-    from resnet_tui.run_source import ReplayedRun
+    from resnet_tui.run.source import ReplayedRun
 
     factor = _speed(speed)
     found = run_dir.find(runs_dir, run)

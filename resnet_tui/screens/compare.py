@@ -17,7 +17,7 @@ from textual.widgets import Footer, Static
 
 from engine.run_dir import RunDir
 from engine.text import one_line
-from resnet_tui.comparison import COLOURS, Axis, Compared, Quantity, Reader, differing, figures, plot
+from resnet_tui.charts.comparison import COLOURS, Axis, Compared, Quantity, Reader, differing, figures, plot
 from resnet_tui.widgets.chart import Chart
 
 MOST = len(COLOURS)

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from resnet_tui.colours import themed
+from resnet_tui.charts.colours import themed
 
 _FRAME = 3
 """Lines of the dialog that are neither its text nor its choices: the border and the hint."""

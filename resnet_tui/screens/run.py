@@ -15,16 +15,16 @@ from engine.events import Progress
 from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.budget import ALONE, SHARING, Budget
-from resnet_tui.engine_process import EngineProcess
-from resnet_tui.feed import Feed, LogFeed
 from resnet_tui.panel import Panel
-from resnet_tui.replay import ReplayFeed
-from resnet_tui.run_control import SLOW_SECONDS, RunControl
-from resnet_tui.run_source import NewRun, ReplayedRun, RunSource, WatchedRun
+from resnet_tui.run.control import SLOW_SECONDS, RunControl
+from resnet_tui.run.feed import Feed, LogFeed
+from resnet_tui.run.process import EngineProcess
+from resnet_tui.run.replay import ReplayFeed
+from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
+from resnet_tui.run.state import RunState
 from resnet_tui.screens.run_actions import RunActions
 from resnet_tui.screens.run_looking import RunLooking
 from resnet_tui.screens.run_replaying import RunReplaying
-from resnet_tui.state import RunState
 from resnet_tui.tabs.charts import ChartsTab
 from resnet_tui.view import View
 from resnet_tui.widgets.run_header import LIVE, RunHeader, Shown, shown_state

@@ -18,10 +18,10 @@ from engine.control import (
     StopNow,
     validated,
 )
-from resnet_tui.run_control import RunControl
+from resnet_tui.run.control import RunControl
+from resnet_tui.run.state import RunState
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.confirm import Choice, Confirm
-from resnet_tui.state import RunState
 from resnet_tui.widgets.run_header import LIVE, Shown
 
 STOP_AFTER_EPOCH = Choice(

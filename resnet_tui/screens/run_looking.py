@@ -8,9 +8,9 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from resnet_tui import curves
+from resnet_tui.charts import curves
 from resnet_tui.messages import LooksChanged
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import AXES, SMOOTHING, View
 from resnet_tui.widgets.chart import Chart
 from resnet_tui.widgets.heat_map import HeatMap

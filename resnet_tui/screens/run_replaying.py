@@ -6,8 +6,8 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from resnet_tui.feed import Feed
-from resnet_tui.replay import SPEEDS, ReplayFeed
+from resnet_tui.run.feed import Feed
+from resnet_tui.run.replay import SPEEDS, ReplayFeed
 from resnet_tui.widgets.seek_bar import SeekBar
 
 _SEEK = 0.05

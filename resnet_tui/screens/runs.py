@@ -21,7 +21,7 @@ from engine.errors import UserError
 from engine.resume import config_to_resume
 from engine.text import one_line
 from resnet_tui.messages import OpenRun, ReplayRun, StartRun
-from resnet_tui.run_list import SORTS, Listed, Scan, Watch, matches
+from resnet_tui.run.listing import SORTS, Listed, Scan, Watch, matches
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.compare import MOST, CompareScreen
 from resnet_tui.screens.confirm import Choice, Confirm

@@ -18,7 +18,6 @@ from textual.widgets import Button, Footer, Static
 from engine.config import RunConfig
 from engine.helper_messages import HelperFailed, Machine, Preview, Reply
 from engine.text import one_line
-from resnet_tui.helper import Helper
 from resnet_tui.messages import StartRun
 from resnet_tui.screens.save_preset import SavePreset
 from resnet_tui.setup.choices import Choices, first_line, memory_words
@@ -26,6 +25,7 @@ from resnet_tui.setup.download_bar import DownloadBar
 from resnet_tui.setup.draft import Draft
 from resnet_tui.setup.fields import FIELDS, PRESET
 from resnet_tui.setup.form import Form
+from resnet_tui.setup.helper import Helper
 from resnet_tui.setup.pick import Pick
 from resnet_tui.setup.preview import PreviewPane
 from resnet_tui.setup.preview_text import problems

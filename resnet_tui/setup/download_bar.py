@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from engine.events import Progress
-from resnet_tui.helper import Download
+from resnet_tui.setup.helper import Download
 from resnet_tui.setup.preview_text import download_line
 
 _BUTTON = 14

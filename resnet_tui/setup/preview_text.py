@@ -14,10 +14,10 @@ from engine.schedule import factor, warmup_factor
 from engine.shapes.formula import shape_text
 from engine.shapes.groups import grouped
 from engine.text import one_line
-from resnet_tui.plotting import Line, Plot
+from resnet_tui.charts.plot import Line, Plot
+from resnet_tui.printing.shape_table import ALWAYS, GAP, Column, fitting, widths
 from resnet_tui.setup.fields import FIELDS
 from resnet_tui.setup.problems import blamed, in_a_form
-from resnet_tui.shape_view import ALWAYS, GAP, Column, fitting, widths
 
 _LABEL = 10
 TERSE = 50

@@ -10,9 +10,9 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from resnet_tui.curves import Curve, curves
+from resnet_tui.charts.curves import Curve, curves
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 from resnet_tui.widgets.chart import Chart
 

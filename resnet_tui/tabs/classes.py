@@ -17,7 +17,7 @@ from engine import mistakes, words
 from engine.events import Evaluated, Split
 from engine.run_dir import RunDir
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState, Scores, Topic
+from resnet_tui.run.state import RunState, Scores, Topic
 from resnet_tui.view import View
 from resnet_tui.widgets.class_bars import ClassBars, PairList
 from resnet_tui.widgets.confusion import Confusion

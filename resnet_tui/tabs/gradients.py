@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from resnet_tui import norms
-from resnet_tui.gradient_history import RULE
+from resnet_tui.charts import norms
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.gradient_history import RULE
+from resnet_tui.run.state import RunState
 from resnet_tui.tabs.part import PartView
 from resnet_tui.view import View
 from resnet_tui.widgets.block_list import BlockList

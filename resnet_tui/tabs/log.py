@@ -11,9 +11,9 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Static
 
 from engine.run_dir import RunDir
-from resnet_tui.log_tail import LogTail
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState, Topic
+from resnet_tui.run.log_tail import LogTail
+from resnet_tui.run.state import RunState, Topic
 from resnet_tui.view import View
 from resnet_tui.widgets.log_view import LogView
 

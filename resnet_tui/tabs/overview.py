@@ -6,9 +6,9 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from engine.sinks.table import fit
-from resnet_tui import curves
+from resnet_tui.charts import curves
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 from resnet_tui.widgets.chart import Chart
 from resnet_tui.widgets.heat_map import HeatMap

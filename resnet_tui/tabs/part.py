@@ -5,12 +5,12 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from engine.shapes.groups import within
-from resnet_tui import norms
-from resnet_tui.curves import part_norm
-from resnet_tui.gradient_history import RECENT
-from resnet_tui.norms import GLYPHS, WORDS
+from resnet_tui.charts import norms
+from resnet_tui.charts.curves import part_norm
+from resnet_tui.charts.norms import GLYPHS, WORDS
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.gradient_history import RECENT
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 from resnet_tui.widgets.chart import Chart
 from resnet_tui.widgets.shape_tree import ShapeTree

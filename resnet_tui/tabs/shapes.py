@@ -3,9 +3,9 @@
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from resnet_tui import norms
+from resnet_tui.charts import norms
 from resnet_tui.panel import Panel
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 from resnet_tui.widgets.shape_tree import ShapeTree
 

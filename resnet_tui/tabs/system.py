@@ -18,7 +18,7 @@ from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.budget import SHORTEST, Budget
 from resnet_tui.panel import Panel
-from resnet_tui.state import SYSTEM_FIELDS, RunState, Topic
+from resnet_tui.run.state import SYSTEM_FIELDS, RunState, Topic
 from resnet_tui.view import View
 from resnet_tui.widgets.meter import Meter
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from rich.segment import Segment
 
-from resnet_tui import norms
-from resnet_tui.gradient_history import GradientHistory
-from resnet_tui.norms import GLYPHS, WORDS, Norms
+from resnet_tui.charts import norms
+from resnet_tui.charts.norms import GLYPHS, WORDS, Norms
+from resnet_tui.run.gradient_history import GradientHistory
 from resnet_tui.widgets.rows import Rows
 
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from resnet_tui.plotting import Drawing, Plot, draw
+from resnet_tui.charts.plot import Drawing, Plot, draw
 
 
 class Chart(Widget, can_focus=True):

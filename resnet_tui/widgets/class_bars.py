@@ -10,7 +10,7 @@ from textual.geometry import Size
 
 from engine import words
 from engine.events import Evaluated
-from resnet_tui.class_scores import Pair, class_names, class_order, confused_pairs, fitted
+from resnet_tui.run.class_scores import Pair, class_names, class_order, confused_pairs, fitted
 from resnet_tui.widgets.line_view import LineView
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"

@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from engine.events import Evaluated
-from resnet_tui.class_scores import abbreviated, class_names, confused_pairs, fitted
+from resnet_tui.run.class_scores import abbreviated, class_names, confused_pairs, fitted
 from resnet_tui.widgets import pixels
 from resnet_tui.widgets.line_view import LineView
 

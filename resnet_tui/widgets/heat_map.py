@@ -11,11 +11,11 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from resnet_tui import heat_grid, norms
-from resnet_tui.heat_scale import Palette, Scale, legend, palette
+from resnet_tui.charts import heat_grid, norms
+from resnet_tui.charts.axes import Span, x_ticks, x_words
+from resnet_tui.charts.heat_scale import Palette, Scale, legend, palette
 from resnet_tui.panel import Panel
-from resnet_tui.plot_axes import Span, x_ticks, x_words
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
 _EDGE = 3

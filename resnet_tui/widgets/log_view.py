@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.message import Message
 
-from resnet_tui.log_tail import MOST_LINES, Level, LogLine
+from resnet_tui.run.log_tail import MOST_LINES, Level, LogLine
 from resnet_tui.widgets.line_view import LineView
 
 _INDENT = 11

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 from textual.widget import Widget
 
-from resnet_tui.series import Bins, Series
+from resnet_tui.run.series import Bins, Series
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _BESIDE = 24

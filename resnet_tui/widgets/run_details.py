@@ -10,8 +10,8 @@ from engine import words
 from engine.config import RunConfig
 from engine.summary import RunSummary
 from engine.text import one_line
-from resnet_tui.colours import themed
-from resnet_tui.run_list import Listed
+from resnet_tui.charts.colours import themed
+from resnet_tui.run.listing import Listed
 from resnet_tui.widgets.run_table import STATES, when
 
 DIVERGES_AGAIN = "going on would diverge again: start anew with a lower learning rate, a warm-up or clipped gradients"

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from engine import words
 from engine.text import one_line
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 
 Shown = Literal[
     "starting", "training", "evaluating", "paused", "completed", "stopped", "failed", "diverged", "lost", "preparing"

@@ -13,8 +13,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from engine import words
-from resnet_tui.colours import Meaning, themed
-from resnet_tui.run_list import Listed
+from resnet_tui.charts.colours import Meaning, themed
+from resnet_tui.run.listing import Listed
 
 STATES: dict[str, tuple[str, Meaning]] = {
     "running": ("●", "success"),

@@ -21,12 +21,12 @@ from engine.shapes.explain import explain
 from engine.shapes.formula import shape_text
 from engine.shapes.groups import DETAILS, Detail
 from engine.text import one_line
-from resnet_tui import norms
-from resnet_tui.gradient_history import Flag
-from resnet_tui.norms import GLYPHS
-from resnet_tui.shape_nodes import Node, everything, seen, set_open, tree
-from resnet_tui.shape_view import GAP, Column, fitting, widths
+from resnet_tui.charts import norms
+from resnet_tui.charts.norms import GLYPHS
+from resnet_tui.printing.shape_table import GAP, Column, fitting, widths
+from resnet_tui.run.gradient_history import Flag
 from resnet_tui.widgets.rows import Rows
+from resnet_tui.widgets.shape_nodes import Node, everything, seen, set_open, tree
 
 _NORM = 10
 """Columns of a norm and its flag."""

@@ -6,7 +6,7 @@ from rich.style import Style
 from textual.geometry import Size
 
 from engine.mistakes import Mistake, Mistakes
-from resnet_tui.class_scores import class_names, fitted
+from resnet_tui.run.class_scores import class_names, fitted
 from resnet_tui.widgets import pixels
 from resnet_tui.widgets.line_view import LineView
 

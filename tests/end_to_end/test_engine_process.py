@@ -18,7 +18,7 @@ from engine.config import RunConfig
 from engine.event_log import read_events
 from engine.events import Progress
 from engine.run_dir import RunDir
-from resnet_tui.engine_process import STOPPED, EngineProcess
+from resnet_tui.run.process import STOPPED, EngineProcess
 
 
 class Told:
@@ -116,7 +116,7 @@ STARTER = """
 import os, sys
 from pathlib import Path
 from engine.config_file import build_config, read_toml
-from resnet_tui.engine_process import EngineProcess
+from resnet_tui.run.process import EngineProcess
 nothing = lambda *_: None
 config = build_config(read_toml(Path(sys.argv[1])), {})
 EngineProcess(config, Path("runs"), on_progress=nothing, on_run_dir=nothing, on_failed=nothing).start()

@@ -32,7 +32,7 @@ from engine.helper_messages import (
 from engine.shapes.groups import grouped
 from engine.shapes.table import training_memory
 from engine.shapes.trace import shape_table
-from resnet_tui.helper import Download, Helper
+from resnet_tui.setup.helper import Download, Helper
 
 SECONDS = 60
 
@@ -186,7 +186,7 @@ def test_every_architecture_is_warmed_up() -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("resnet_tui.helper", {"torch", "numpy", "textual"}),
+        ("resnet_tui.setup.helper", {"torch", "numpy", "textual"}),
         ("engine.helper", {"torch", "numpy"}),
         ("engine.data.facts", {"torch", "sklearn"}),
     ],

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from textual.app import App, ComposeResult
 
-from resnet_tui.plotting import Drawing, Line, Plot, draw
+from resnet_tui.charts.plot import Drawing, Line, Plot, draw
 from resnet_tui.widgets.chart import Chart
 
 XS = [float(x) for x in range(1001)]

@@ -9,8 +9,8 @@ from panel_support import Host, order, parts, play, seen, state_of, until
 from textual.pilot import Pilot
 
 from engine.events import ControlApplied, GradNorms, ModelBuilt
-from resnet_tui.gradient_history import GradientHistory
-from resnet_tui.state import RunState
+from resnet_tui.run.gradient_history import GradientHistory
+from resnet_tui.run.state import RunState
 from resnet_tui.tabs.gradients import GradientsTab
 from resnet_tui.view import View
 from resnet_tui.widgets.block_list import BlockList

@@ -12,7 +12,7 @@ from textual.widgets import Input
 from tui_support import drive, only_run, text_of, until
 
 from engine.run_dir import RunDir
-from resnet_tui.log_tail import LONGEST, MOST_LINES
+from resnet_tui.run.log_tail import LONGEST, MOST_LINES
 from resnet_tui.tabs.log import LogTab
 from resnet_tui.widgets.log_view import LogView
 

@@ -15,8 +15,8 @@ from tui_support import dashboard, drive, only_run, recorded, run_screen, text_o
 from engine.config import RunConfig
 from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinished
 from engine.run_dir import RunDir
-from resnet_tui.replay import SPEEDS, ReplayFeed
-from resnet_tui.run_source import NewRun, ReplayedRun, WatchedRun
+from resnet_tui.run.replay import SPEEDS, ReplayFeed
+from resnet_tui.run.source import NewRun, ReplayedRun, WatchedRun
 from resnet_tui.screens.run import TABS
 
 

@@ -361,7 +361,7 @@ def test_no_size_breaks_it(size: tuple[int, int]) -> None:
 
 def test_the_real_helper_answers_and_ends_with_the_screen() -> None:
     async def main() -> None:
-        from resnet_tui.helper import Helper
+        from resnet_tui.setup.helper import Helper
 
         app = Host(make_helper=Helper)
         async with app.run_test(size=(120, 40)) as pilot:

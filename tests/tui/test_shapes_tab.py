@@ -5,9 +5,9 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from engine.events import GradNorms
-from resnet_tui.shape_nodes import everything, tree
-from resnet_tui.state import RunState
+from resnet_tui.run.state import RunState
 from resnet_tui.tabs.shapes import ShapesTab
+from resnet_tui.widgets.shape_nodes import everything, tree
 from resnet_tui.widgets.shape_tree import ShapeRows, ShapeTree
 
 

@@ -31,7 +31,7 @@ TORCH_FREE = [
     "engine.thread",
     "engine.data",
     "resnet_tui.cli",
-    "resnet_tui.engine_process",
+    "resnet_tui.run.process",
     *(f"resnet_tui.commands.{p.stem}" for p in (ROOT / "resnet_tui/commands").glob("[a-z]*.py")),
 ]
 ENGINE = sorted(

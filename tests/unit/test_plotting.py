@@ -7,9 +7,9 @@ import sys
 import plotext
 import pytest
 
-from resnet_tui.plot_axes import Span, XKind, span, x_ticks, y_ticks
-from resnet_tui.plot_curves import Canvas
-from resnet_tui.plotting import Drawing, Level, Line, Mark, Plot, draw, readings
+from resnet_tui.charts.axes import Span, XKind, span, x_ticks, y_ticks
+from resnet_tui.charts.plot import Drawing, Level, Line, Mark, Plot, draw, readings
+from resnet_tui.charts.strokes import Canvas
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (10, 3), (15, 4), (16, 4), (20, 5), (40, 8), (100, 15), (300, 100)]
 HOSTILE = {

@@ -11,7 +11,7 @@ from made_run import MadeRun
 from engine.config_file import to_toml
 from engine.events import Event, encode
 from engine.run_dir import RunDir
-from resnet_tui.run_list import LOOK_SECONDS, SORTS, Listed, RunList, Scan, Watch, matches, read
+from resnet_tui.run.listing import LOOK_SECONDS, SORTS, Listed, RunList, Scan, Watch, matches, read
 
 
 def keep(runs: Path, name: str, events: Iterable[Event], made: MadeRun | None = None) -> RunDir:

@@ -144,8 +144,8 @@ def test_the_table_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPat
     from engine.config import ResNetConfig
     from engine.shapes.groups import grouped
     from engine.shapes.trace import shape_table
-    from resnet_tui.shape_view import ALWAYS
-    from resnet_tui.shape_view import columns as choose
+    from resnet_tui.printing.shape_table import ALWAYS
+    from resnet_tui.printing.shape_table import columns as choose
 
     rows = grouped(shape_table(ResNetConfig(depth=34), (3, 224, 224), 1000).rows, "blocks")
     chosen = choose(rows, columns)
@@ -165,7 +165,7 @@ def test_operations_stand_below_the_name_of_their_block() -> None:
 
 
 def test_a_narrow_terminal_has_the_formula_below_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_tui import shape_view
+    from resnet_tui.printing import shape_table as shape_view
 
     monkeypatch.setattr(shape_view, "_PIPE_WIDTH", 80)
     lines = call(*RESNET34, "--detail", "stages").splitlines()

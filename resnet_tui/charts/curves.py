@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from engine.events import Split
 from engine.literature import Published, published
-from resnet_tui.plotting import Level, Line, Mark, Plot
-from resnet_tui.series import Bins, Series, smoothed
-from resnet_tui.state import Change, RunState, Topic
+from resnet_tui.charts.plot import Level, Line, Mark, Plot
+from resnet_tui.run.series import Bins, Series, smoothed
+from resnet_tui.run.state import Change, RunState, Topic
 from resnet_tui.view import View
 
 TRAIN, VAL, TEST = "#4ea1ff", "#f5a742", "#62d26f"

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.app import App
 
-from resnet_tui.plot_axes import value_words
+from resnet_tui.charts.axes import value_words
 
 Rgb = tuple[int, int, int]
 _ANCHORS: tuple[Rgb, ...] = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))

@@ -10,10 +10,10 @@ from engine.errors import UserError
 from engine.event_log import EventReader
 from engine.run_dir import RunDir
 from engine.text import one_line
-from resnet_tui.plotting import Line, Plot
-from resnet_tui.run_list import Listed, read
-from resnet_tui.series import Series, smoothed
-from resnet_tui.state import RunState
+from resnet_tui.charts.plot import Line, Plot
+from resnet_tui.run.listing import Listed, read
+from resnet_tui.run.series import Series, smoothed
+from resnet_tui.run.state import RunState
 
 COLOURS = ("#4ea1ff", "#f5a742", "#62d26f", "#c792ea", "#ff6b6b", "#4dd0c8")
 """A colour for each run; as many as can be compared."""

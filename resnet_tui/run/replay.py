@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.event_log import MAX_LINE_BYTES
 from engine.events import Event, decode_line
 from engine.run_dir import RunDir
-from resnet_tui.feed import BATCH, Batch, Feed
+from resnet_tui.run.feed import BATCH, Batch, Feed
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 LONGEST_GAP = 5.0

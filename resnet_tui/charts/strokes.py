@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from resnet_tui.plot_axes import LARGEST, SMALLEST, Span
+from resnet_tui.charts.axes import LARGEST, SMALLEST, Span
 
 Samples = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """xs in order, lows and highs: finite, and positive for a log scale."""

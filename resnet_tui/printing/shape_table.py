@@ -13,7 +13,7 @@ from engine.events import ShapeRow
 from engine.shapes.formula import UNCHANGED, shape_text
 from engine.shapes.groups import Detail, grouped
 from engine.shapes.table import ShapeTable, training_memory
-from resnet_tui.facts import print_facts
+from resnet_tui.printing.facts import print_facts
 
 _PIPE_WIDTH = 240
 GAP = 2

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.text import one_line
-from resnet_tui.curves import whole
-from resnet_tui.gradient_history import Flag, GradientHistory
-from resnet_tui.plot_axes import value_words, x_words
-from resnet_tui.state import RunState
+from resnet_tui.charts.axes import value_words, x_words
+from resnet_tui.charts.curves import whole
+from resnet_tui.run.gradient_history import Flag, GradientHistory
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
 GLYPHS: dict[Flag, str] = {"": " ", "none": "∅", "vanishing": "▼", "exploding": "▲"}

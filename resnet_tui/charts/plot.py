@@ -8,9 +8,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.text import one_line
-from resnet_tui.plot_axes import Span, XKind, span, value_words, x_ticks, x_words, y_ticks
-from resnet_tui.plot_curves import Canvas, Samples, curve, samples, visible
-from resnet_tui.plot_grid import Grid
+from resnet_tui.charts.axes import Span, XKind, span, value_words, x_ticks, x_words, y_ticks
+from resnet_tui.charts.grid import Grid
+from resnet_tui.charts.strokes import Canvas, Samples, curve, samples, visible
 
 _MUTED = Style(dim=True)
 _LEAST = (16, 4)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.events import Evaluated
-from resnet_tui.facts import print_facts
+from resnet_tui.printing.facts import print_facts
 
 _WIDEST_CONFUSION = 20
 _CONFUSED_PAIRS = 10

@@ -21,8 +21,8 @@ from engine.events import (
     WeightsLoaded,
 )
 from engine.summary import RunSummary
-from resnet_tui.gradient_history import GradientHistory
-from resnet_tui.series import Series
+from resnet_tui.run.gradient_history import GradientHistory
+from resnet_tui.run.series import Series
 
 Topic = Literal["run", "steps", "evaluations", "gradients", "shapes", "system", "marks"]
 """run: state, epoch, outcome, progress; the others are what they are called."""

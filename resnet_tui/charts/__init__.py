@@ -1,0 +1,1 @@
+"""How numbers become pictures: curves by plotext, heat maps, axes and colours. No widgets."""
