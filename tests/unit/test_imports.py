@@ -29,7 +29,12 @@ TORCH_FREE = [
     "engine.summary",
     "engine.text",
     "engine.thread",
+    "engine.condensed_log",
     "engine.data",
+    "engine.data.facts",
+    "engine.helper",
+    "engine.helper_messages",
+    "engine.literature",
     "resnet_tui.cli",
     "resnet_tui.run.process",
     *(f"resnet_tui.commands.{p.stem}" for p in (ROOT / "resnet_tui/commands").glob("[a-z]*.py")),
@@ -56,6 +61,17 @@ def imported_by(*modules: str) -> set[str]:
 @pytest.mark.parametrize("module", TORCH_FREE)
 def test_imports_no_torch(module: str) -> None:
     assert not imported_by(module) & {"torch", "torchvision", "sklearn", "scipy"}
+
+
+def test_the_dashboard_imports_no_torch() -> None:
+    modules = sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "resnet_tui").rglob("*.py")
+        if path.stem != "__main__"
+    )
+    loaded = imported_by(*modules)
+    assert "textual" in loaded, "the test imported too little to prove anything"
+    assert not loaded & {"torch", "torchvision", "sklearn", "scipy"}
 
 
 def test_engine_never_imports_the_interface() -> None:
