@@ -326,7 +326,9 @@ Event = (
 
 _adapter: TypeAdapter[Event] = TypeAdapter(
     Annotated[Event, Field(discriminator="kind")],
-    config=ConfigDict(ser_json_inf_nan="strings"),
+    config=ConfigDict(
+        ser_json_inf_nan="strings", defer_build=True
+    ),  # built when first used: not before a first frame
 )
 
 

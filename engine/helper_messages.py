@@ -6,7 +6,7 @@ Every answer carries the number of its request. Of several requests of one kind 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from engine.config import RunConfig
 from engine.shapes.table import ShapeTable, TrainingMemory
@@ -109,8 +109,10 @@ class HelperFailed:
 Request = PreviewWanted | MachineWanted
 Reply = Preview | Machine | HelperFailed
 
-_requests: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
-_replies: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+_LATER = ConfigDict(defer_build=True)
+"""Built when first used: not before a first frame."""
+_requests: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")], config=_LATER)
+_replies: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")], config=_LATER)
 
 
 def encode_request(request: Request) -> bytes:

@@ -1,5 +1,5 @@
 """``python -m resnet_tui``."""
 
-from resnet_tui.cli import main
+from resnet_tui.start import main
 
 main()

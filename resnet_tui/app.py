@@ -1,6 +1,7 @@
 """The dashboard: set-up, the run that is looked at, and the list of runs, each a mode of one app."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -9,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.widgets import Static
 
 from engine.folders import config_folder
 from resnet_tui import settings as kept
@@ -30,7 +30,6 @@ class Dashboard(App[None]):
 
     TITLE = "resnet-tui"
     ENABLE_COMMAND_PALETTE = True
-    CSS = "#first { dock: top; height: 1; background: $panel; text-style: bold; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2", "set_up", "new", id="app.set_up", tooltip="set up a new run"),
         Binding("f3", "watch", "run", id="app.watch", tooltip="go to the run"),
@@ -64,19 +63,13 @@ class Dashboard(App[None]):
         filters = super().get_line_filters()
         return [*filters, self._ascii] if self.ascii_only else filters
 
-    def compose(self) -> ComposeResult:
-        """Yield the frame of a screen, which is painted while the rest of the program is still being loaded."""
-        yield Static(" resnet-tui", id="first", markup=False)
-
-    def on_mount(self) -> None:
-        """Take the signals that would leave a wrecked terminal, and show the first screen once a frame is painted."""
+    async def on_mount(self) -> None:
+        """Show the first screen, and take the signals that would leave a wrecked terminal."""
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
         self.set_keymap(self.settings.keys)
         self._own_signals()
-        self.call_after_refresh(self._begin)
-
-    async def _begin(self) -> None:
+        self.call_after_refresh(_collect_garbage_again)
         if self._source is not None:
             await self._show_run(self._source)
         else:
@@ -222,6 +215,12 @@ class Dashboard(App[None]):
             kept.write(self._settings_file, self.settings)
         except OSError as error:
             self.log(f"settings were not kept: {error}")
+
+
+def _collect_garbage_again() -> None:
+    """Begin to look for garbage, among what was made since the start: what was imported stays anyway."""
+    gc.freeze()
+    gc.enable()
 
 
 def _draft(tree: dict[str, Any]) -> "RunConfig | None":

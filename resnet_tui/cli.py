@@ -1,14 +1,10 @@
-"""The command line: what commands there are, and how errors end them."""
+"""The command line: what commands there are."""
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from engine.errors import UserError
-from engine.text import one_line
 from resnet_tui.commands import data, doctor, evaluate, export, presets, runs, shapes, train, watch
 from resnet_tui.commands.session import Ascii, has_terminal, open_dashboard
 from resnet_tui.commands.train import RunsDir
@@ -57,23 +53,3 @@ def _session(
         typer.echo(context.get_help())
         raise typer.Exit(2)
     raise typer.Exit(open_dashboard(runs_dir, None, ascii_only=ascii_only))
-
-
-def main() -> NoReturn:
-    """Run the command line; a ``UserError`` becomes its message and its exit status."""
-    try:
-        app()
-    except UserError as error:
-        sys.stdout.flush()
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except OSError as error:
-        where = f"{one_line(str(error.filename))}: " if error.filename else "output: "
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        os._exit(1)  # a stream that cannot be flushed would complain once more
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        # Nothing runs here that would have to be saved: a run's host has handlers of its own.
-        os._exit(130)
-    sys.exit(0)

@@ -1,5 +1,10 @@
 """What every table of the configuration has in common, and the ranges that several of them use."""
 
+import ast
+import inspect
+import textwrap
+from functools import cache
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -12,9 +17,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class Part(BaseModel):
     """A table of the configuration: immutable, unknown keys refused, non-finite numbers refused."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -22,3 +25,18 @@ class Part(BaseModel):
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("allowed: a value of another kind than true or false")
         return value
+
+
+@cache
+def descriptions(part: type[Part]) -> dict[str, str]:
+    """Return what the docstring under each setting of ``part`` says; none for a setting without one.
+
+    Read from the source when asked for: pydantic would do it for all of them at every start.
+    """
+    body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
+    found: dict[str, str] = {}
+    for setting, after in pairwise(body.body if isinstance(body, ast.ClassDef) else []):
+        match setting, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = inspect.cleandoc(text)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ def need_terminal(command: str) -> None:
 
 def open_dashboard(runs: Path, source: RunSource | None, *, ascii_only: bool) -> int:
     """Run a session and return its exit status."""
+    gc.disable()  # until the first frame is there
     from resnet_tui.app import Dashboard
 
     app = Dashboard(runs, source, ascii_only=ascii_only)

@@ -13,6 +13,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from engine.config import ARCHITECTURES, RunConfig
+from engine.config.base import Part, descriptions
 from engine.text import one_line
 
 Value = Callable[[str], Any]
@@ -88,10 +89,11 @@ class Field:
             return "Where every setting begins; enter lists all presets"
         if self.key == "model.arch":
             return one_line(ARCHITECTURES[str(value("model.arch"))].__doc__ or "")
-        found = info(self.key, str(value("model.arch")))
-        if found is None:
+        arch = str(value("model.arch"))
+        found, part = info(self.key, arch), _part(self.key, arch)
+        if found is None or part is None:
             return ""
-        text = one_line(found.description or "").rstrip(".")
+        text = one_line(descriptions(part).get(self.key.rpartition(".")[2], "")).rstrip(".")
         limits = _range(found)
         return f"{text} ({limits})" if text and limits else text or limits
 
@@ -223,13 +225,17 @@ FIELDS = {field.key: field for group in GROUPS for field in group.fields}
 @lru_cache(None)
 def info(key: str, arch: str) -> FieldInfo | None:
     """Return the declaration of a setting; None where the architecture ``arch`` has no such option."""
-    section, _, name = key.rpartition(".")
+    part = _part(key, arch)
+    return part.model_fields.get(key.rpartition(".")[2]) if part is not None else None
+
+
+def _part(key: str, arch: str) -> type[Part] | None:
+    """Return the table that holds a setting."""
+    section = key.rpartition(".")[0]
     if section == "model":
-        part: Any = ARCHITECTURES.get(arch)
-    else:
-        part = RunConfig.model_fields[section].annotation if section else RunConfig
-    fields: dict[str, FieldInfo] = getattr(part, "model_fields", {})
-    return fields.get(name)
+        return ARCHITECTURES.get(arch)
+    part = RunConfig.model_fields[section].annotation if section else RunConfig
+    return part if isinstance(part, type) and issubclass(part, Part) else None
 
 
 _LIMITS: tuple[tuple[type, Callable[[Any], Any], str], ...] = (

@@ -17,7 +17,7 @@ from support import run_cli
 from weights_support import Net, load, network, randomised
 
 from engine.export import export_safetensors
-from resnet_tui.cli import main
+from resnet_tui.start import main
 
 TINY = ["--dataset", "synthetic", "--depth", "8", "--epochs", "1", "--batch-size", "16", "--device", "cpu"]
 TINY += ["--set", "data.synthetic_size=64", "--set", "data.image_size=16", "--set", "data.normalise=imagenet"]

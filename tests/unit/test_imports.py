@@ -84,7 +84,7 @@ def test_help_imports_no_torch() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['resnet-tui', 'train', '--help']\n"
-        "from resnet_tui.cli import main\n"
+        "from resnet_tui.start import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "assert 'typer' in sys.modules\n"

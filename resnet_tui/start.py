@@ -1,0 +1,56 @@
+"""Where the program begins: the dashboard at once where nothing else is asked for, else the command line.
+
+Typer and the commands take a tenth of a second to import, which a person who just wants the dashboard need not wait.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from engine.errors import UserError
+from engine.text import one_line
+
+_OPTIONS = {"RESNET_TUI_RUNS", "RESNET_TUI_ASCII"}
+"""Variables that the command line reads."""
+
+
+def main() -> NoReturn:
+    """Run the program; a ``UserError`` becomes its message and its exit status."""
+    alone = len(sys.argv) == 1 and not _OPTIONS & os.environ.keys()
+    if alone and sys.stdin.isatty() and sys.stdout.isatty():
+        sys.exit(_guarded(_dashboard))
+    from resnet_tui.cli import app
+
+    sys.exit(_guarded(app))
+
+
+def _dashboard() -> int:
+    gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
+    from engine.run_dir import DEFAULT_RUNS
+    from resnet_tui.app import Dashboard
+
+    dashboard = Dashboard(Path(DEFAULT_RUNS))
+    dashboard.run()
+    return dashboard.return_code or 0
+
+
+def _guarded(run: Callable[[], int | None]) -> int:
+    """Run, wording what goes wrong for a person; return the exit status."""
+    try:
+        return run() or 0
+    except UserError as error:
+        sys.stdout.flush()
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        where = f"{one_line(str(error.filename))}: " if error.filename else "output: "
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        os._exit(1)  # a stream that cannot be flushed would complain once more
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        # Nothing runs here that would have to be saved: a run's host has handlers of its own.
+        os._exit(130)
