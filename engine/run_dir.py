@@ -18,15 +18,18 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from engine.config import RunConfig
 from engine.config_file import build_config, read_toml, to_toml
 from engine.errors import UserError, WorldError
 from engine.files import write_text
 from engine.text import one_line
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 DEFAULT_RUNS = Path("runs")
 """Where runs lie unless --runs-dir says otherwise; there a run's name is enough to find it."""
@@ -49,7 +52,12 @@ class RunDir:
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.safetensors"
         self.best = self.checkpoints / "best.safetensors"
-        self._lock = FileLock(path / "lock", thread_local=False)
+
+    @cached_property
+    def _lock(self) -> "FileLock":
+        from filelock import FileLock  # only who writes needs it, and who reads starts sooner without
+
+        return FileLock(self.path / "lock", thread_local=False)
 
     @property
     def name(self) -> str:
@@ -128,6 +136,8 @@ class RunDir:
             self.release()
 
     def _take_lock(self) -> None:
+        from filelock import Timeout
+
         try:
             self._lock.acquire(timeout=2)  # a reader asking whether it is alive shares it for an instant
         except Timeout:
