@@ -82,7 +82,7 @@ async def take(folder: Path, runs: Path) -> None:
         assert isinstance(screen, RunScreen)
         await until(pilot, lambda: screen.state.summary.epoch >= EPOCH)
         await pilot.press("p")  # so that all pictures are of the same moment
-        await until(pilot, lambda: screen.shown == "paused")
+        await until(pilot, lambda: screen.doing == "paused")
         for key, value, change in (("r", "0.02", "set learning rate"), ("a", "30", "extend epochs")):
             await pilot.press(key)
             await pilot.pause(0.2)
@@ -94,7 +94,7 @@ async def take(folder: Path, runs: Path) -> None:
             await pilot.press(str(digit))
             await shoot(pilot, name, folder)
         await pilot.press("1", "p")
-        await until(pilot, lambda: screen.shown == "paused")
+        await until(pilot, lambda: screen.doing == "paused")
         await pilot.press("q")
         await pilot.pause(0.5)
         await shoot(pilot, "quit", folder)
@@ -106,7 +106,7 @@ async def take(folder: Path, runs: Path) -> None:
         await shoot(pilot, "help", folder)
         await pilot.press("escape", "f3")
         screen.stop("now")
-        await until(pilot, lambda: screen.shown == "stopped")
+        await until(pilot, lambda: screen.doing == "stopped")
 
 
 def draw_headless(run: run_dir.RunDir) -> str:

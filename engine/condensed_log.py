@@ -26,10 +26,10 @@ def condensed(lines: Iterable[bytes], stride: int) -> Iterator[Event]:
         if line.endswith(_STEP) and (fields := _FIELDS.fullmatch(line)) is not None:
             if steps.epoch not in {None, fields[4]}:
                 yield from steps.take()
-            steps.add(fields)
-            if steps.count >= stride:
-                yield from steps.take()
-            continue
+            if steps.add(fields):
+                if steps.count >= stride:
+                    yield from steps.take()
+                continue
         if line.endswith(_THINNED):
             kind = line[line.rindex(b'"kind"') :]
             passed[kind] += 1
@@ -55,15 +55,24 @@ class _Merged:
         self._loss = self._accuracy = self._seconds = 0.0
         self._last: re.Match[bytes] | None = None
 
-    def add(self, fields: re.Match[bytes]) -> None:
-        """Take one reading."""
-        _, _, _, self.epoch, steps, size, loss, accuracy, _, speed = fields.groups()
+    def add(self, fields: re.Match[bytes]) -> bool:
+        """Take one reading; return whether its numbers are any."""
+        try:
+            self._add(fields)
+        except (ValueError, OverflowError):
+            return False
+        return True
+
+    def _add(self, fields: re.Match[bytes]) -> None:
+        _, time, step, epoch, steps, size, loss, accuracy, lr, speed = fields.groups()
         images, images_per_second = int(size), float(speed)
+        sums = float(loss) * images, float(accuracy) * images, int(steps), (float(time), float(lr), int(step))
         self.count += 1
-        self._steps += int(steps)
+        self.epoch = epoch
+        self._steps += sums[2]
         self._images += images
-        self._loss += float(loss) * images
-        self._accuracy += float(accuracy) * images
+        self._loss += sums[0]
+        self._accuracy += sums[1]
         self._seconds += images / images_per_second if images_per_second > 0 else 0.0
         self._last = fields
 

@@ -7,6 +7,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.config import ARCHITECTURES, RunConfig
+from engine.config.base import RuleError
 from engine.errors import ConfigError
 from engine.text import one_line
 
@@ -33,6 +35,21 @@ _PLAIN_WORDS = {
     "string_pattern_mismatch": "up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit",
 }
 """What pydantic would say in its own words, by its error's type."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a configuration."""
+
+    keys: tuple[str, ...]
+    """The settings to blame, such as ``optim.lr``: several where a rule is about several."""
+    where: str
+    """Where the wrong value comes from: flags as they were written, or the name of a file."""
+    text: str
+    """Key, value, and what is allowed."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}"
 
 
 def read_toml(path: Path) -> Tree:
@@ -90,29 +107,37 @@ def build_config(preset: Tree, flags: Mapping[str, tuple[str, Any]], file: str =
     Raises:
         ConfigError: with one line a problem: where it comes from, key, value, what is allowed.
     """
+    config, problems = check(preset, flags, file)
+    if config is None:
+        raise ConfigError("\n".join(map(str, problems)))
+    return config
+
+
+def check(
+    preset: Tree, flags: Mapping[str, tuple[str, Any]], file: str = "defaults"
+) -> tuple[RunConfig | None, list[Problem]]:
+    """Merge and validate as ``build_config``; return the configuration, or None and everything that is wrong."""
     tree: Tree = {k: dict(v) if isinstance(v, dict) else v for k, v in preset.items()}
     _forget_options_of_another_arch(tree, flags)
-    sources: dict[str, str] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for key, (flag, value) in flags.items():
         *sections, last = key.split(".")
         table = tree
         for section in sections:
             inner = table.setdefault(section, {})
             if not isinstance(inner, dict):
-                problems.append(f"{flag}: {key} = {value!r}: {section} is a value, not a table")
+                problems.append(Problem((key,), flag, f"{key} = {value!r}: {section} is a value, not a table"))
                 break
             table = inner
         else:
             table[last] = value
-        sources[key] = flag
+    config = None
     try:
         config = RunConfig.model_validate(tree)
     except ValidationError as error:
+        sources = {key: flag for key, (flag, _) in flags.items()}
         problems += [_problem(details, sources, file) for details in error.errors()]
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return config
+    return (None if problems else config), problems
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
@@ -135,39 +160,48 @@ def _forget_options_of_another_arch(tree: Tree, flags: Mapping[str, tuple[str, A
             tree["model"] = {}
 
 
-def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> str:
+def _problem(details: ErrorDetails, sources: Mapping[str, str], file: str) -> Problem:
     """Word one validation error: source, key, value, what is allowed."""
     parts = [str(part) for part in details["loc"]]
+    if details["type"] == "union_tag_invalid":
+        return _unknown_arch(details["input"], sources, file)
     arch = parts.pop(1) if parts[:1] == ["model"] and len(parts) > 1 else ""  # which class of the union it was
+    rule = details.get("ctx", {}).get("error")
+    keys = rule.keys if isinstance(rule, RuleError) else (".".join(parts[:2]),)
+    return Problem(keys, _where(parts, sources, file), _text(details, parts, arch))
+
+
+def _where(parts: list[str], sources: Mapping[str, str], file: str) -> str:
     key = ".".join(parts)
     source = next((sources[k] for k in (key, ".".join(parts[:2])) if k in sources), None)
-    if source is None and (not parts or len(parts) == 1):
+    if source is None and len(parts) <= 1:
         # A rule over a whole table: name the flags that touched it.
         touched = [flag for k, flag in sources.items() if not parts or k.startswith(parts[0] + ".")]
         source = ", ".join(dict.fromkeys(touched)) or None
-    where = one_line(source or file)
-    value = details["input"]
-    if details["type"] == "union_tag_invalid":
-        return _unknown_arch(value, sources, file)
+    return one_line(source or file)
+
+
+def _text(details: ErrorDetails, parts: list[str], arch: str) -> str:
+    key, value = ".".join(parts), details["input"]
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "allowed:")
     if details["type"] in _PLAIN_WORDS:
         message = f"allowed: {_PLAIN_WORDS[details['type']]}"
     if details["type"] == "extra_forbidden":
         allowed = _keys_of(parts[:-1], arch)
         hint = (f" of {arch}" if arch else "") + nearest(parts[-1], allowed)
-        return f"{where}: {one_line(f'unknown key {key!r}{hint}')} (allowed: {', '.join(allowed)})"
+        return f"{one_line(f'unknown key {key!r}{hint}')} (allowed: {', '.join(allowed)})"
     if details["type"] == "value_error" and len(parts) <= 1:
-        return f"{where}: {one_line(f'[{key}] {message}' if key else message)}"
+        return one_line(f"[{key}] {message}" if key else message)
     if details["type"] == "literal_error":
         choices = _choices_of(parts, arch)
         message = f"allowed: {', '.join(choices)}{nearest(str(value), choices)}"
-    return f"{where}: {one_line(f'{key} = {value!r}: {message}')}"
+    return one_line(f"{key} = {value!r}: {message}")
 
 
-def _unknown_arch(model: Any, sources: Mapping[str, str], file: str) -> str:
+def _unknown_arch(model: Any, sources: Mapping[str, str], file: str) -> Problem:
     arch = str(model.get("arch"))
     message = f"model.arch = {arch!r}: allowed: {', '.join(ARCHITECTURES)}{nearest(arch, ARCHITECTURES)}"
-    return f"{one_line(sources.get('model.arch', file))}: {one_line(message)}"
+    return Problem(("model.arch",), one_line(sources.get("model.arch", file)), one_line(message))
 
 
 def _field(parts: list[str], arch: str) -> Any:

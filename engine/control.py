@@ -6,6 +6,8 @@ host follows. Imports no torch.
 """
 
 import contextlib
+import errno
+import os
 import queue
 import uuid
 from dataclasses import dataclass, field
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
+
+from engine.files import naming
 
 MAX_LINE_BYTES = 4096
 
@@ -146,6 +150,12 @@ def validated(message: ControlMessage) -> ControlMessage:
 
 
 def post(path: Path, message: ControlMessage) -> None:
-    """Append ``message`` to a run's ``control.jsonl``, in one write."""
-    with path.open("ab", buffering=0) as file:
-        file.write(_adapter.dump_json(message) + b"\n")
+    """Append ``message`` to a run's ``control.jsonl``, in one write.
+
+    Raises:
+        OSError: it cannot be written, or not whole; what was written of it is passed over.
+    """
+    line = b"\n" + _adapter.dump_json(message) + b"\n"  # begins anew, whatever an earlier one left unfinished
+    with naming(path), path.open("ab", buffering=0) as file:
+        if file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

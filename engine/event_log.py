@@ -60,6 +60,13 @@ class EventReader:
         self._stride, self._condensed_until = 1, 0
         self.damaged = 0
 
+    def was_replaced(self) -> bool:
+        """Whether the log is shorter than what was read of it: another one begins in its place."""
+        try:
+            return self._path.stat().st_size < self._offset
+        except OSError:
+            return False
+
     def read(self) -> Iterator[Event]:
         """Yield the events in the whole lines that came since the last call; none if there is no file yet.
 

@@ -28,6 +28,8 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from engine.config import RunConfig
 
+Int = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""As large as any count of a run; what is larger in a file is damage, and no arithmetic has to mind it."""
 Split = Literal["train", "val", "test"]
 Outcome = Literal["completed", "stopped", "failed", "diverged"]
 
@@ -36,7 +38,7 @@ Outcome = Literal["completed", "stopped", "failed", "diverged"]
 class Header:
     """What every event carries; the engine fills it in as the event leaves."""
 
-    seq: int = 0
+    seq: Int = 0
     """Position in the run's log, from 0, never repeated; 0 also before ``run_started``."""
     time: float = 0.0
     """Seconds since the epoch."""
@@ -48,8 +50,8 @@ class Progress(Header):
 
     activity: str
     """What is being done, such as ``decoding images``."""
-    done: int
-    total: int
+    done: Int
+    total: Int
     """In the phase's own unit; 0 where it is not known."""
     unit: str = "images"
     kind: Literal["progress"] = "progress"
@@ -65,16 +67,16 @@ class RunStarted(Header):
     precision: str
     versions: tuple[tuple[str, str], ...]
     """Name and version of Python and of the packages that decide results."""
-    process: int
+    process: Int
     host: str
     classes: tuple[str, ...]
-    train_images: int
-    val_images: int
-    test_images: int
-    epochs: int
+    train_images: Int
+    val_images: Int
+    test_images: Int
+    epochs: Int
     """How many the run means to train; a person may have extended it before a resume."""
-    steps_per_epoch: int
-    resumed_at: int | None = None
+    steps_per_epoch: Int
+    resumed_at: Int | None = None
     """The step this run goes on from, or None for a fresh one."""
     kind: Literal["run_started"] = "run_started"
 
@@ -89,23 +91,23 @@ class ShapeRow:
     name: str
     """Dotted path of the module."""
     op: str
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    input: tuple[int, ...]
-    output: tuple[int, ...]
-    params: int
-    macs: int
+    kernel: tuple[Int, ...]
+    stride: tuple[Int, ...]
+    padding: tuple[Int, ...]
+    input: tuple[Int, ...]
+    output: tuple[Int, ...]
+    params: Int
+    macs: Int
     """Multiply-accumulates of convolutions and linear layers, for one sample."""
     formula: str = ""
     """Why the output has its shape, with the numbers put in."""
-    flops: int = 0
+    flops: Int = 0
     """Two for each of ``macs``, as ``torch.utils.flop_counter`` counts: norms, ReLUs, additions, pooling and biases,
     which take a few per cent of the time of their neighbours, count nothing."""
-    activation_bytes: int = 0
+    activation_bytes: Int = 0
     """What of the output a batch keeps in memory (float32) until the backward pass has used it; nothing where the
     operation overwrites its input, or where no gradient needs the output. Max-pooling keeps its indices too."""
-    receptive_field: tuple[int, ...] = ()
+    receptive_field: tuple[Int, ...] = ()
     """Height and width of the part of the input that a value of the output sees; empty for rows of features."""
 
 
@@ -116,8 +118,8 @@ class ModelBuilt(Header):
     rows: tuple[ShapeRow, ...]
     blocks: tuple[str, ...]
     """Names of the parts whose gradient norms are measured, from the input to the output."""
-    params: int
-    macs: int
+    params: Int
+    macs: Int
     kind: Literal["model_built"] = "model_built"
 
 
@@ -135,7 +137,7 @@ class WeightsLoaded(Header):
     """Whose way of naming tensors it was recognised by."""
     normalise: str | None
     """How the images were normalised that it was trained on; None: not known."""
-    loaded: int
+    loaded: Int
     """Tensors that were carried over as they are."""
     adapted: tuple[str, ...]
     """Name and how."""
@@ -152,9 +154,9 @@ class WeightsLoaded(Header):
 class EpochStarted(Header):
     """An epoch begins, or goes on after a resume."""
 
-    epoch: int
+    epoch: Int
     """From 1."""
-    epochs: int
+    epochs: Int
     """How many the run now means to train."""
     kind: Literal["epoch_started"] = "epoch_started"
 
@@ -163,22 +165,22 @@ class EpochStarted(Header):
 class Pruned(Header):
     """The smallest weights of convolutions and linear layers became zero for good."""
 
-    step: int
+    step: Int
     """Optimiser steps finished before."""
-    epoch: int
+    epoch: Int
     """The epoch that begins with it."""
     amount: float
     """The share that was asked for."""
-    weights: int
+    weights: Int
     """Of convolutions and linear layers, zeros counted."""
-    zeros: int
-    parts: tuple[tuple[str, int, int], ...]
+    zeros: Int
+    parts: tuple[tuple[str, Int, Int], ...]
     """Name, weights and zeros of each part in ``model_built.blocks`` that has such weights."""
     threshold: float
     """The largest magnitude that was removed."""
-    compressed_before: int
+    compressed_before: Int
     """Bytes of all parameters after zlib."""
-    compressed_after: int
+    compressed_after: Int
     kind: Literal["pruned"] = "pruned"
 
 
@@ -186,11 +188,11 @@ class Pruned(Header):
 class Step(Header):
     """Training since the last ``step``: means over ``steps`` optimiser steps."""
 
-    step: int
+    step: Int
     """Optimiser steps finished since the run began."""
-    epoch: int
-    steps: int
-    images: int
+    epoch: Int
+    steps: Int
+    images: Int
     loss: float
     accuracy: float
     lr: float
@@ -203,7 +205,7 @@ class Step(Header):
 class GradNorms(Header):
     """L2 norm of the gradient of each part in ``model_built.blocks``, at one step, before clipping."""
 
-    step: int
+    step: Int
     norms: tuple[float, ...]
     total: float
     kind: Literal["grad_norms"] = "grad_norms"
@@ -215,14 +217,14 @@ class System(Header):
 
     cpu_percent: float
     """Of this process; 100 is one core."""
-    memory_bytes: int
+    memory_bytes: Int
     """Resident, of this process."""
     host_cpu_percent: float
     """Of all cores together; 100 is all of them."""
-    host_memory_bytes: int
-    host_memory_total: int
-    device_memory_bytes: int | None = None
-    device_memory_total: int | None = None
+    host_memory_bytes: Int
+    host_memory_total: Int
+    device_memory_bytes: Int | None = None
+    device_memory_total: Int | None = None
     device_percent: float | None = None
     device_watts: float | None = None
     device_celsius: float | None = None
@@ -233,8 +235,8 @@ class System(Header):
 class Evaluated(Header):
     """Loss and accuracy over a whole split, without augmentation."""
 
-    step: int
-    epoch: int
+    step: Int
+    epoch: Int
     split: Split
     loss: float
     accuracy: float
@@ -242,19 +244,25 @@ class Evaluated(Header):
     """None for ten classes or fewer."""
     per_class: tuple[float, ...]
     """Accuracy of each class; NaN for one without images."""
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Int, ...], ...]
     """Rows: true class; columns: predicted class."""
-    images: int
+    images: Int
     seconds: float
     kind: Literal["evaluated"] = "evaluated"
+
+    def __post_init__(self) -> None:
+        """Refuse a confusion matrix that is not square or not of these classes."""
+        count = len(self.per_class)
+        if len(self.confusion) != count or any(len(row) != count for row in self.confusion):
+            raise ValueError("confusion is not classes by classes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointSaved(Header):
     """A checkpoint is on disk for sure."""
 
-    step: int
-    epoch: int
+    step: Int
+    epoch: Int
     """Epochs finished."""
     which: Literal["last", "best"]
     path: str
@@ -268,7 +276,7 @@ class CheckpointSaved(Header):
 class ControlApplied(Header):
     """What a person or a signal changed while the run went on; in force from the next step."""
 
-    step: int
+    step: Int
     command: str
     """The control message's own tag, such as ``set_learning_rate``."""
     value: float | int | None
@@ -294,13 +302,13 @@ class RunFinished(Header):
     outcome: Outcome
     reason: str
     """In words, for a person."""
-    steps: int
-    epochs: int
+    steps: Int
+    epochs: Int
     """Finished, since the run began."""
     seconds: float
     """Of this process, from ``run_started``; a resumed run counts anew."""
     best_accuracy: float | None
-    best_epoch: int | None
+    best_epoch: Int | None
     best_split: Split | None
     """Which split chose the best epoch: val where there is one, else test."""
     target_missed: bool = False

@@ -49,7 +49,7 @@ def _preview(request: PreviewWanted) -> Preview:
     config = request.config
     data = facts(config.data)
     classes = data.classes or ASSUMED_CLASSES
-    table = _table(config.model, data.shape, classes, config.train.batch_size // config.optim.accumulate)
+    table = _table(config.model, data.shape, classes, config.micro_batch)
     steps, batch_problem = _steps(config.train.batch_size, data.train)
     return Preview(
         id=request.id,

@@ -100,8 +100,7 @@ def checked_shapes(config: RunConfig, dataset: Dataset) -> ShapeTable:
     Raises:
         UserError: the network does not fit the images: which operation fails, and why.
     """
-    batch = max(1, config.train.batch_size // config.optim.accumulate)
-    table = shape_table(config.model, dataset.shape, len(dataset.classes), batch)
+    table = shape_table(config.model, dataset.shape, len(dataset.classes), config.micro_batch)
     if table.failure is not None:
         failure = table.failure
         raise UserError(

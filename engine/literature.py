@@ -50,19 +50,25 @@ _CIFAR100: dict[tuple[int, str], Published] = {
 }
 
 
+_TABLES = {"cifar10": _CIFAR10, "cifar100": _CIFAR100}
+
+
 def published(model: ModelConfig, classes: tuple[str, ...]) -> Published | None:
     """Return the published accuracy of ``model`` on the dataset whose ``classes`` these are; None: not known here.
 
     A folder of pictures with CIFAR's class names counts as CIFAR.
     """
+    if classes == CIFAR10_CLASSES:
+        return published_on(model, "cifar10")
+    if len(classes) == SPECS["cifar100"].classes and "aquarium_fish" in classes:
+        return published_on(model, "cifar100")
+    return None
+
+
+def published_on(model: ModelConfig, dataset: str) -> Published | None:
+    """Return the published accuracy of ``model`` on the dataset of this name; None: not known here."""
     if model.arch != "resnet" or model.stages != 3 or model.block != "basic" or model.preactivation:
         return None
     if model.stem != "cifar" or model.width != 1:
         return None
-    return _table(classes).get((model.depth, model.shortcut))
-
-
-def _table(classes: tuple[str, ...]) -> dict[tuple[int, str], Published]:
-    if classes == CIFAR10_CLASSES:
-        return _CIFAR10
-    return _CIFAR100 if len(classes) == SPECS["cifar100"].classes and "aquarium_fish" in classes else {}
+    return _TABLES.get(dataset, {}).get((model.depth, model.shortcut))

@@ -20,7 +20,8 @@ LARGEST_SIDE = 64
 """Height and width, in pixels, to which larger pictures are reduced."""
 _MAX_FILE_BYTES = 4 << 20
 
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Label = Annotated[int, Field(ge=0, lt=100_000)]
 _Size = Annotated[int, Field(ge=1)]
 
 
@@ -30,9 +31,9 @@ class Mistake:
 
     index: _Count
     """In its split, from 0."""
-    label: _Count
+    label: _Label
     """Of its true class."""
-    predicted: _Count
+    predicted: _Label
     """Label of the class it was taken for."""
     confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     """Softmax of ``predicted``."""

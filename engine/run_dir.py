@@ -98,10 +98,8 @@ class RunDir:
         """Whether a process holds the run: its lock here, or a fresh heartbeat where locks are not seen.
 
         A few microseconds. Any number of readers may ask at once: what each takes for an instant is a share of the
-        lock, which keeps out no other reader, and which a writer that comes at that instant waits for.
-
-        Raises:
-            OSError: neither lock nor heartbeat can be read.
+        lock, which keeps out no other reader, and which a writer that comes at that instant waits for. A run whose
+        lock and heartbeat cannot be read counts as not alive.
         """
         if sys.platform == "win32":  # no lock there can be shared
             return self._beats()
@@ -148,7 +146,10 @@ class RunDir:
             raise WorldError(f"run {self.name} cannot be written: {error.strerror}") from error
 
     def _beats(self) -> bool:
-        return time.time() - self.heartbeat.stat().st_mtime < _STALE_SECONDS
+        try:
+            return time.time() - self.heartbeat.stat().st_mtime < _STALE_SECONDS
+        except OSError:
+            return False
 
 
 def create(runs: Path, config: RunConfig) -> RunDir:

@@ -16,9 +16,9 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def percent(fraction: float | None) -> str:
-    """Write a fraction as per cent with two decimals; a dash where there is none."""
-    return "-" if fraction is None else f"{fraction * 100:.2f} %"
+def percent(fraction: float | None, decimals: int = 2) -> str:
+    """Write a fraction as per cent; a dash where there is none."""
+    return "-" if fraction is None else f"{fraction * 100:.{decimals}f} %"
 
 
 def loss(value: float | None) -> str:

@@ -23,6 +23,8 @@ from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
+    from engine.run_dir import RunDir
+    from resnet_tui.screens.run import RunScreen
 
 
 class Dashboard(App[None]):
@@ -31,13 +33,21 @@ class Dashboard(App[None]):
     TITLE = "resnet-tui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "set_up", "new", id="app.set_up", tooltip="set up a new run"),
-        Binding("f3", "watch", "run", id="app.watch", tooltip="go to the run"),
-        Binding("f4", "runs", "runs", id="app.runs", tooltip="the list of all runs"),
-        Binding("question_mark,f1", "help", "help", id="app.help", key_display="?"),
-        Binding("q", "leave", "quit", id="app.quit"),
+        Binding("f2", "set_up", "new", id="app.set_up", tooltip="set up a new run", key_display="F2"),
+        Binding("f3", "watch", "run", id="app.watch", tooltip="go to the run", key_display="F3"),
+        Binding("f4", "runs", "runs", id="app.runs", tooltip="the list of all runs", key_display="F4"),
+        Binding("question_mark,f1", "help", "help", id="app.help", tooltip="what the keys do here", key_display="?"),
+        Binding("q", "leave", "quit", id="app.quit", tooltip="quit; a live run is asked about"),
         Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_anywhere", show=False, priority=True),
-        Binding("ctrl+p", "command_palette", "commands", id="app.commands", show=False, priority=True),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "commands",
+            id="app.commands",
+            tooltip="find an action by name",
+            show=False,
+            priority=True,
+        ),
     ]
 
     def __init__(self, runs: Path, source: RunSource | None = None, *, ascii_only: bool = False) -> None:
@@ -52,9 +62,14 @@ class Dashboard(App[None]):
         self.runs = runs
         self.ascii_only = ascii_only
         self._source = source
-        self._settings_file = config_folder() / "dashboard.toml"
-        self.settings, self._settings_problem = kept.read(self._settings_file)
+        self._folder = config_folder()
+        self.settings = kept.read(self._folder / "dashboard.toml")
+        self._keys, self._keys_problem = kept.read_keys(self._folder / "keys.toml")
         self._ascii = AsciiFilter()
+        self._run: RunScreen | None = None
+        """The run that is looked at."""
+        self.left: RunDir | None = None
+        """The live run that was left running at the end of the session."""
         self.add_mode("setup", self._make_setup)
         self.add_mode("runs", self._make_runs)
 
@@ -67,20 +82,20 @@ class Dashboard(App[None]):
         """Show the first screen, and take the signals that would leave a wrecked terminal."""
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
-        self.set_keymap(self.settings.keys)
+        self.set_keymap(self._keys)
         self._own_signals()
         self.call_after_refresh(_collect_garbage_again)
         if self._source is not None:
             await self._show_run(self._source)
         else:
             await self.switch_mode("setup")
-        if self._settings_problem:
-            self.notify(self._settings_problem, severity="warning", timeout=15, markup=False)
+        if self._keys_problem:
+            self.notify(self._keys_problem, severity="warning", timeout=15, markup=False)
 
     def _own_signals(self) -> None:
-        """End in order on SIGTERM and SIGHUP; a run goes on, it has a process of its own."""
+        """End in order on whatever asks a program to end; a run goes on, it has a process of its own."""
         loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"):
             if (number := getattr(signal, name, None)) is not None:
                 loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
@@ -100,18 +115,20 @@ class Dashboard(App[None]):
         """Look at a run instead of the one before, which goes on by itself."""
         from resnet_tui.screens.run import RunScreen
 
-        if "run" in self._modes:
+        if self._run is not None:
             if self.current_mode == "run":
                 await self.switch_mode("runs")
             await self.remove_mode("run")
-        screen = RunScreen(source, view=self.settings.view, tab=self.settings.tab, charts=self.settings.filter)
+        self._run = screen = RunScreen(
+            source, view=self.settings.view, tab=self.settings.tab, charts=self.settings.filter
+        )
         self.add_mode("run", lambda: screen)
         await self.switch_mode("run")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
         """Offer only screens that are not the one in front, and a run only once one is open."""
         mode = {"set_up": "setup", "watch": "run", "runs": "runs"}.get(action)
-        return mode is None or (mode != self.current_mode and (mode != "run" or "run" in self._modes))
+        return mode is None or (mode != self.current_mode and (mode != "run" or self._run is not None))
 
     async def action_set_up(self) -> None:
         """Go to the set-up screen."""
@@ -123,13 +140,15 @@ class Dashboard(App[None]):
 
     async def action_watch(self) -> None:
         """Go to the run."""
-        if "run" in self._modes:
+        if self._run is not None:
             await self.switch_mode("run")
         else:
             self.notify("no run is open: start one here (F2), or open one from the list (F4)")
 
     @on(StartRun)
     async def _start_run(self, message: StartRun) -> None:
+        if self.current_mode == "run":  # asked twice before the screen changed: one run is meant
+            return
         self.settings = replace(self.settings, setup=message.config.model_dump(mode="json", exclude_none=True))
         await self._show_run(NewRun(message.config, self.runs.absolute(), message.resume))
 
@@ -158,11 +177,11 @@ class Dashboard(App[None]):
             key = self.get_key_display(binding)
             title = binding.tooltip or binding.description
             yield SystemCommand(
-                f"{title[:1].upper()}{title[1:]}", f"key {key}", self._run(binding.action, active.node)
+                f"{title[:1].upper()}{title[1:]}", f"key {key}", self._performing(binding.action, active.node)
             )
         yield SystemCommand("Theme", "Choose another theme", self.action_change_theme)
 
-    def _run(self, action: str, node: object) -> Callable[[], object]:
+    def _performing(self, action: str, node: object) -> Callable[[], object]:
         return lambda: self.call_later(self.run_action, action, node)
 
     def action_help(self) -> None:
@@ -170,7 +189,7 @@ class Dashboard(App[None]):
         from resnet_tui.screens.help import Help
 
         if not isinstance(self.screen, Help):
-            self.push_screen(Help(list(self.screen.active_bindings.values()), str(self._settings_file)))
+            self.push_screen(Help(list(self.screen.active_bindings.values()), str(self._folder / "keys.toml")))
 
     def action_leave(self) -> None:
         """Quit; where a run is live, ask first what is to become of it."""
@@ -178,49 +197,39 @@ class Dashboard(App[None]):
 
         if isinstance(self.screen, Quit):
             return
-        run = self._live_run()
-        if run is None:
+        if self._run is not None and self._run.would_be_left:
+            self.push_screen(Quit(self._run), self._quit_as_said)
+        else:
             self.leave()
-            return
-        self.push_screen(Quit(run), self._quit_as_said)
-
-    def _live_run(self) -> Any:
-        """Return the run screen of a run that this dashboard could stop, or None."""
-        if "run" not in self._modes:
-            return None
-        from resnet_tui.screens.run import RunScreen
-
-        stack = self._screen_stacks.get("run", [])
-        screen = stack[0] if stack else None
-        return screen if isinstance(screen, RunScreen) and screen.would_be_left else None
 
     def _quit_as_said(self, how: str | None) -> None:
         if how is None or how == "stay":
             return
-        run = self._live_run()
-        if run is not None and how != "leave":
-            run.end(how)
+        if self._run is not None and self._run.would_be_left:  # it may have ended while the person thought
+            if how == "leave":
+                self.left = self._run.run_dir
+            elif not self._run.end(how):
+                return  # it could not be told, which the screen says: quitting would leave it running unasked
         self.leave()
 
-    def leave(self, return_code: int = 0) -> None:
-        """Keep the settings and end the session."""
-        self.exit(return_code=return_code)
+    def leave(self) -> None:
+        """End the session."""
+        self.exit()
 
     def on_unmount(self) -> None:
         """Keep the settings, however the session ends."""
-        if self._settings_problem:
-            return  # what a person wrote there and got wrong is left for them to mend
         self.settings = replace(self.settings, theme=self.theme)
         try:
-            kept.write(self._settings_file, self.settings)
+            kept.write(self._folder / "dashboard.toml", self.settings)
         except OSError as error:
             self.log(f"settings were not kept: {error}")
 
 
 def _collect_garbage_again() -> None:
-    """Begin to look for garbage, among what was made since the start: what was imported stays anyway."""
-    gc.freeze()
-    gc.enable()
+    """Where it was put off for the start, look for garbage from now on, and not in what was imported."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _draft(tree: dict[str, Any]) -> "RunConfig | None":

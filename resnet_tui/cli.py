@@ -1,13 +1,15 @@
 """The command line: what commands there are."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from resnet_tui.commands import data, doctor, evaluate, export, presets, runs, shapes, train, watch
-from resnet_tui.commands.session import Ascii, has_terminal, open_dashboard
+from resnet_tui.commands.options import Ascii
 from resnet_tui.commands.train import RunsDir
+from resnet_tui.session import has_terminal, open_dashboard
 
 app = typer.Typer(
     name="resnet-tui",
@@ -48,6 +50,8 @@ def _session(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is not None:
+        # What was given before the command holds for it, too: it looks here for what it is not given itself.
+        os.environ |= {"RESNET_TUI_RUNS": str(runs_dir), "RESNET_TUI_ASCII": str(int(ascii_only))}
         return
     if not has_terminal():
         typer.echo(context.get_help())

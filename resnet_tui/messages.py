@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from textual.message_pump import MessagePump
+
     from engine.config import RunConfig
     from engine.run_dir import RunDir
     from resnet_tui.view import View
+
+
+def post(node: MessagePump, message: Message) -> None:
+    """Post from any thread; a screen or program that has gone hears nothing."""
+    with contextlib.suppress(RuntimeError):  # the event loop is closed
+        node.post_message(message)
 
 
 class StartRun(Message):

@@ -12,8 +12,12 @@ class Panel(Widget):
     topics: frozenset[Topic] = frozenset()
     """What of a state it shows; it is drawn again only when one of these changed."""
 
-    takes_keys = True
-    """Whether it has keys of its own, for which it is focused when it is opened."""
+    def take_keys(self) -> None:
+        """Give the keys to the part that has some of its own: the first that is seen and can have them."""
+        for widget in (self, *self.query("*")):
+            if widget.focusable and widget.region:
+                widget.focus()
+                return
 
     def show(self, state: RunState, view: View) -> None:
         """Draw ``state``; called in the interface's thread, at most about ten times a second."""

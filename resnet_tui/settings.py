@@ -1,7 +1,8 @@
-"""What the dashboard keeps between sessions: theme, view, last choices, and keys that a person gave other meanings.
+"""What the dashboard keeps between sessions, and the keys that a person gave other meanings.
 
-``dashboard.toml`` in the platform's configuration folder. A file that cannot be read costs the settings, never the
-session; one with a mistake is left as it is and said. Read before the first frame, so checked without a library.
+Both in the platform's configuration folder: ``dashboard.toml`` is the program's own, written at the end of a session;
+``keys.toml`` is the person's and never written. What cannot be read costs the settings, never the session. Read
+before the first frame, so checked without a library.
 """
 
 import tomllib
@@ -31,8 +32,6 @@ class Settings:
     """Of the charts."""
     setup: dict[str, Any] = field(default_factory=dict)
     """The configuration that was last started, as a preset holds it."""
-    keys: dict[str, str] = field(default_factory=dict)
-    """Binding's name to keys, such as ``"run.pause" = "space,p"``; `?` lists the names."""
 
     @property
     def view(self) -> View:
@@ -44,19 +43,21 @@ class Settings:
         return replace(self, axis=view.axis, log=view.log, smoothing=view.smoothing)
 
 
-def read(path: Path) -> tuple[Settings, str]:
-    """Return the settings in ``path``, the usual ones where there are none, and what is wrong with it."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            return Settings(), f"{one_line(str(path))}: too large; ignored"
-        tree = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Settings(), ""
-    except (OSError, ValueError, RecursionError) as error:
-        return Settings(), f"{one_line(str(path))}: {one_line(str(error), 200)}; ignored"
-    if problem := next(filter(None, (_problem(key, value) for key, value in tree.items())), ""):
-        return Settings(), f"{one_line(str(path))}: {problem}; ignored"
-    return Settings(**tree), ""
+def read(path: Path) -> Settings:
+    """Return the settings in ``path``; the usual ones where there are none, or others than this program writes."""
+    tree, _ = _toml(path)
+    return Settings(**tree) if all(_is_right(key, value) for key, value in tree.items()) else Settings()
+
+
+def read_keys(path: Path) -> tuple[dict[str, str], str]:
+    """Return binding's name to keys, such as ``"run.pause" = "space,p"``, and what is wrong with the file."""
+    tree, problem = _toml(path)
+    keys = tree.pop("keys", {})
+    if not problem and tree:
+        problem = f"{one_line(next(iter(tree)))}: allowed: one table, [keys]"
+    elif not problem and not (isinstance(keys, dict) and all(isinstance(value, str) for value in keys.values())):
+        problem = 'keys: allowed: names and keys, such as "run.pause" = "space"'
+    return ({}, f"{one_line(str(path))}: {problem}; ignored") if problem else (keys, "")
 
 
 def write(path: Path, settings: Settings) -> None:
@@ -69,18 +70,22 @@ def write(path: Path, settings: Settings) -> None:
     write_text(path, tomli_w.dumps(asdict(settings)))
 
 
-def _problem(key: str, value: object) -> str:
-    """Return what is wrong with one setting and what is allowed; nothing where it is right."""
+def _toml(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what is in a file, nothing where there is none, and what is wrong with it."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            return {}, "too large"
+        return tomllib.loads(path.read_text("utf-8")), ""
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, one_line(str(error), 200)
+
+
+def _is_right(key: str, value: object) -> bool:
     usual = {each.name: getattr(Settings(), each.name) for each in fields(Settings)}
-    if key not in usual:
-        allowed = f"a key among {', '.join(usual)}"
-    elif key == "axis":
-        allowed = "" if value in get_args(Axis) else ", ".join(get_args(Axis))
-    elif key == "smoothing":
-        allowed = "" if isinstance(value, int | float) and 0 <= value < 1 else "a number from 0 to below 1"
-    elif key == "keys":
-        right = isinstance(value, dict) and all(isinstance(keys, str) for keys in value.values())
-        allowed = "" if right else 'names and keys, such as "run.pause" = "space"'
-    else:
-        allowed = "" if isinstance(value, type(usual[key])) else type(usual[key]).__name__
-    return f"{one_line(key)} = {one_line(repr(value), 80)}: allowed: {allowed}" if allowed else ""
+    if key == "axis":
+        return value in get_args(Axis)
+    if key == "smoothing":
+        return isinstance(value, int | float) and 0 <= value < 1
+    return key in usual and isinstance(value, type(usual[key]))

@@ -3,15 +3,14 @@
 Typer and the commands take a tenth of a second to import, which a person who just wants the dashboard need not wait.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 from engine.errors import UserError
 from engine.text import one_line
+from resnet_tui.session import has_terminal, open_dashboard
 
 _OPTIONS = {"RESNET_TUI_RUNS", "RESNET_TUI_ASCII"}
 """Variables that the command line reads."""
@@ -20,21 +19,11 @@ _OPTIONS = {"RESNET_TUI_RUNS", "RESNET_TUI_ASCII"}
 def main() -> NoReturn:
     """Run the program; a ``UserError`` becomes its message and its exit status."""
     alone = len(sys.argv) == 1 and not _OPTIONS & os.environ.keys()
-    if alone and sys.stdin.isatty() and sys.stdout.isatty():
-        sys.exit(_guarded(_dashboard))
+    if alone and has_terminal():
+        sys.exit(_guarded(lambda: open_dashboard(None, None, ascii_only=False)))
     from resnet_tui.cli import app
 
     sys.exit(_guarded(app))
-
-
-def _dashboard() -> int:
-    gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
-    from engine.run_dir import DEFAULT_RUNS
-    from resnet_tui.app import Dashboard
-
-    dashboard = Dashboard(Path(DEFAULT_RUNS))
-    dashboard.run()
-    return dashboard.return_code or 0
 
 
 def _guarded(run: Callable[[], int | None]) -> int:

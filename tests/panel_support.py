@@ -81,7 +81,7 @@ def play(
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             app.look()
-            panel.focus()
+            panel.take_keys()
             await pilot.pause()
             await script(app, pilot)  # type: ignore[misc]  # see above
 

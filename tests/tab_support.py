@@ -24,15 +24,7 @@ class TabApp(App[None]):
 
     def on_mount(self) -> None:
         self.tab.styles.height = "1fr"
-        self.focus_tab()
-
-    def focus_tab(self) -> None:
-        """Give the keys to the tab, as the run screen does when it opens one."""
-        target = next((widget for widget in self.tab.query("*") if widget.focusable and widget.display), None)
-        if self.tab.can_focus:
-            self.tab.focus()
-        elif target is not None:
-            target.focus()
+        self.call_after_refresh(self.tab.take_keys)  # as the run screen does when it has opened one
 
     def feed(self, *events: Event, one_by_one: bool = False) -> None:
         for event in events:

@@ -14,6 +14,15 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
+class RuleError(ValueError):
+    """A rule about several settings, or about one of a table, is broken."""
+
+    def __init__(self, message: str, *keys: str) -> None:
+        """``keys``: the settings that it is about, as in ``optim.lr``; changing any of them can mend it."""
+        super().__init__(message)
+        self.keys = keys
+
+
 class Part(BaseModel):
     """A table of the configuration: immutable, unknown keys refused, non-finite numbers refused."""
 

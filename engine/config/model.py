@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from engine.config.base import Part
+from engine.config.base import Part, RuleError
 
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 Width = Annotated[float, Field(gt=0, le=32)]
@@ -76,9 +76,10 @@ class ResNetConfig(Part):
             allowed = [d for d, (block, _) in FOUR_STAGE_DEPTHS.items() if block == self.block]
             if self.depth not in allowed:
                 names = ", ".join(map(str, allowed))
-                raise ValueError(
+                raise RuleError(
                     f"depth = {self.depth}: a ResNet of four stages with {self.block} blocks has depth {names}; "
-                    "three stages (stages = 3) have 6n+2 or, with bottlenecks, 9n+2"
+                    "three stages (stages = 3) have 6n+2 or, with bottlenecks, 9n+2",
+                    "model.depth",
                 )
             return self
         layers = 3 * _LAYERS_A_BLOCK[self.block]
@@ -256,7 +257,7 @@ def check_depth(depth: int, layers: int, extra: int, what: str, hint: str = "") 
     """Refuse a depth that is not ``layers`` * n + ``extra`` with n >= 1, naming the nearest that are.
 
     Raises:
-        ValueError: it is not.
+        RuleError: it is not.
     """
     least = layers + extra
     if depth >= least and (depth - extra) % layers == 0:
@@ -264,6 +265,7 @@ def check_depth(depth: int, layers: int, extra: int, what: str, hint: str = "") 
     below = max(least, depth - (depth - extra) % layers)
     nearest = f"{below} and {below + layers}" if depth > least else f"{least}"
     series = ", ".join(str(layers * n + extra) for n in range(1, 5))
-    raise ValueError(
-        f"depth = {depth}: {what} has {layers}n+{extra} layers ({series}, …); the nearest allowed: {nearest}{hint}"
+    raise RuleError(
+        f"depth = {depth}: {what} has {layers}n+{extra} layers ({series}, …); the nearest allowed: {nearest}{hint}",
+        "model.depth",
     )

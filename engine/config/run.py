@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from engine.config.base import Fraction, Part, PositiveInt, Rate
+from engine.config.base import Fraction, Part, PositiveInt, Rate, RuleError
 from engine.config.model import ModelConfig, ResNetConfig
 
 DatasetName = Literal["digits", "iris", "cifar10", "cifar100", "imagefolder", "synthetic"]
@@ -86,7 +86,10 @@ class WeightsConfig(Part):
     def _needs_a_source(self) -> Self:
         changed = sorted(self.model_fields_set - {"source"})
         if not self.source and any(getattr(self, key) != type(self).model_fields[key].default for key in changed):
-            raise ValueError(f"{', '.join(changed)} without weights: give some with --weights SOURCE")
+            raise RuleError(
+                f"{', '.join(changed)} without weights: give some with --weights SOURCE",
+                *(f"weights.{key}" for key in changed),
+            )
         return self
 
 
@@ -122,7 +125,7 @@ class OptimConfig(Part):
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):
-            raise ValueError('nesterov = true needs name = "sgd" and a momentum above 0')
+            raise RuleError('nesterov = true needs name = "sgd" and a momentum above 0', "optim.nesterov")
         return self
 
 
@@ -208,32 +211,45 @@ class RunConfig(Part):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         if self.schedule.warmup_epochs >= self.train.epochs:
-            raise ValueError(
+            raise RuleError(
                 f"schedule.warmup_epochs = {self.schedule.warmup_epochs:g} must be below "
-                f"train.epochs = {self.train.epochs}; shorten it with --set schedule.warmup_epochs=…"
+                f"train.epochs = {self.train.epochs}; shorten it with --set schedule.warmup_epochs=…",
+                "schedule.warmup_epochs",
+                "train.epochs",
             )
         for key, value in (
             ("weights.frozen_epochs", self.weights.frozen_epochs),
             ("prune.after_epochs", self.prune.after_epochs),
         ):
             if value >= self.train.epochs:
-                raise ValueError(
+                raise RuleError(
                     f"{key} = {value} must be below train.epochs = {self.train.epochs}; lower it, or "
-                    "give more --epochs"
+                    "give more --epochs",
+                    key,
+                    "train.epochs",
                 )
         if self.prune.amount and not self.prune.after_epochs and not self.weights.source:
-            raise ValueError(
+            raise RuleError(
                 "prune.after_epochs = 0 would prune random weights; give trained ones with --weights SOURCE, or "
-                "train first with --set prune.after_epochs=…"
+                "train first with --set prune.after_epochs=…",
+                "prune.after_epochs",
             )
         if self.optim.accumulate > self.train.batch_size // 2:
-            raise ValueError(
+            raise RuleError(
                 f"optim.accumulate = {self.optim.accumulate} leaves fewer than two images a part of "
-                f"train.batch_size = {self.train.batch_size}; at most {self.train.batch_size // 2}"
+                f"train.batch_size = {self.train.batch_size}; at most {self.train.batch_size // 2}",
+                "optim.accumulate",
+                "train.batch_size",
             )
         if self.data.dataset == "imagefolder" and self.data.dir is None:
-            raise ValueError(
+            raise RuleError(
                 "data.dir is missing: imagefolder needs the folder that holds train/ and test/ (or val/); "
-                "give it with --data-dir"
+                "give it with --data-dir",
+                "data.dir",
             )
         return self
+
+    @property
+    def micro_batch(self) -> int:
+        """Images of one forward pass while training: a batch, or a part of it (``optim.accumulate``)."""
+        return max(1, self.train.batch_size // self.optim.accumulate)

@@ -1,1 +1,1 @@
-"""How numbers become pictures: curves by plotext, heat maps, axes and colours. No widgets."""
+"""Numbers into pictures and words, without widgets: curves by plotext, axes, heat scale, bars, colours."""

@@ -4,11 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 from engine import words
-
-XKind = Literal["step", "epoch", "time"]
+from resnet_tui.view import Axis
 
 LARGEST = 1e300
 """Values beyond are left out: the difference of two of them would no longer be a number."""
@@ -81,13 +79,13 @@ def y_ticks(axis: Span, count: int, *, percent: bool = False) -> list[tuple[floa
         values = _even(axis, _round_step((axis.high - axis.low) / max(1, count), (1, 2, 2.5, 5)))
         values = [value for value in values if value > 0 or not axis.log]
     if percent:
-        return list(zip(values, _decimal_labels([value * 100 for value in values], "%"), strict=True))
+        return list(zip(values, _decimal_labels([value * 100 for value in values], " %"), strict=True))
     if axis.log and (min(values, default=1.0) < 0.01 or max(values, default=1.0) >= 1e5):
         return [(value, _exponent(value)) for value in values]
     return list(zip(values, _decimal_labels(values), strict=True))
 
 
-def x_ticks(axis: Span, count: int, kind: XKind) -> list[tuple[float, str]]:
+def x_ticks(axis: Span, count: int, kind: Axis) -> list[tuple[float, str]]:
     """Return at most about ``count`` round values on the axis and how they are written."""
     rough = (axis.high - axis.low) / max(1, count)
     if kind == "time":
@@ -96,7 +94,7 @@ def x_ticks(axis: Span, count: int, kind: XKind) -> list[tuple[float, str]]:
     return [(value, _short(value)) for value in _even(axis, max(1.0, _round_step(rough)))]
 
 
-def x_words(x: float, kind: XKind) -> str:
+def x_words(x: float, kind: Axis) -> str:
     """Write a place on the axis in full, such as ``step 1,200``, ``epoch 3.25`` or ``3:07``."""
     if kind == "time":
         return words.duration(x)
@@ -104,9 +102,9 @@ def x_words(x: float, kind: XKind) -> str:
 
 
 def value_words(value: float, *, percent: bool = False) -> str:
-    """Write a value in at most about seven characters."""
+    """Write a value in at most about eight characters."""
     if percent:
-        return f"{value * 100:.2f}%" if abs(value) < 1e4 else f"{value * 100:.1e}%"
+        return words.percent(value) if abs(value) < 1e4 else f"{value * 100:.1e} %"
     size = abs(value)
     if size != 0 and (size < 1e-3 or size >= 1e6):
         return _tidy(f"{value:.2e}")

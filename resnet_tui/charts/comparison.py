@@ -1,81 +1,22 @@
-"""Several runs side by side: their curves on the same axes, their figures, and the settings in which they differ."""
+"""Several runs on the same axes, their figures side by side, and the settings that differ."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from engine import words
-from engine.errors import UserError
-from engine.event_log import EventReader
-from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.charts.plot import Line, Plot
-from resnet_tui.run.listing import Listed, read
-from resnet_tui.run.series import Series, smoothed
-from resnet_tui.run.state import RunState
+from resnet_tui.run.compared import Compared, Quantity
+from resnet_tui.run.series import smoothed
 
 COLOURS = ("#4ea1ff", "#f5a742", "#62d26f", "#c792ea", "#ff6b6b", "#4dd0c8")
 """A colour for each run; as many as can be compared."""
 Axis = Literal["epoch", "time"]
-Quantity = Literal["accuracy", "training loss", "gradient norm"]
+_STROKES = 3
+"""Runs told apart by their strokes; the others have markers, so that all can be told apart without colour."""
+_MARKERS = 16
+"""At most, of a run."""
 _SMOOTHING = 0.8
-_LOOK_EVERY = 500
-"""Events between two looks at whether anybody still waits for them."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A run of the comparison."""
-
-    listed: Listed
-    state: RunState
-    """Every event folded."""
-
-    def series(self, quantity: Quantity) -> Series:
-        """Return what is measured of ``quantity``, empty where nothing is."""
-        if quantity == "training loss":
-            return self.state.loss
-        if quantity == "gradient norm":
-            return self.state.total_norm
-        scores = self.state.scores.get(self.state.summary.choosing_split)
-        return scores.accuracy if scores else Series()
-
-
-class Reader(threading.Thread):
-    """Reads whole runs, one after another; a daemon, so that it never holds up the end of the program."""
-
-    def __init__(self, runs: Sequence[RunDir], tell: Callable[[int, Compared | str], object]) -> None:
-        """Get ready to call ``tell``, in this thread, with each run's place and what it is, or why it is not."""
-        super().__init__(name="compare", daemon=True)
-        self._runs, self._tell = tuple(runs), tell
-        self._stopped = threading.Event()
-
-    def run(self) -> None:
-        """Read and tell until all is read."""
-        for place, run in enumerate(self._runs):
-            try:
-                compared = self._read(run)
-            except (UserError, OSError) as error:
-                self._tell(place, one_line(str(error)))
-                continue
-            if compared is None:
-                return
-            self._tell(place, compared)
-
-    def stop(self) -> None:
-        """Stop for good; returns at once."""
-        self._stopped.set()
-
-    def _read(self, run: RunDir) -> Compared | None:
-        listed, state = read(run), RunState()
-        if listed.config is None:
-            raise UserError(listed.reason)
-        for number, event in enumerate(EventReader(run.events).read()):
-            if number % _LOOK_EVERY == 0 and self._stopped.is_set():
-                return None
-            state.apply(event)
-        return None if self._stopped.is_set() else Compared(listed, state)
 
 
 def plot(
@@ -86,7 +27,7 @@ def plot(
     title = f"{'/'.join(sorted(split))} accuracy" if quantity == "accuracy" else quantity
     return Plot(
         title=title,
-        lines=tuple(_line(place, run, quantity, axis) for place, run in sorted(runs.items())),
+        lines=tuple(line for place, run in sorted(runs.items()) for line in _lines(place, run, quantity, axis)),
         log_y=log and quantity != "accuracy",
         percent=quantity == "accuracy",
         x_kind=axis,
@@ -94,29 +35,61 @@ def plot(
     )
 
 
-def _line(place: int, run: Compared, quantity: Quantity, axis: Axis) -> Line:
+def _lines(place: int, run: Compared, quantity: Quantity, axis: Axis) -> Iterator[Line]:
+    """Yield the curve of a run; behind markers, where there are no more strokes."""
     series = run.series(quantity)
     bins = series.by_time() if axis == "time" else series.by_epoch(run.state.summary.steps_per_epoch)
-    values = bins.means if quantity == "accuracy" else smoothed(bins.means, _SMOOTHING)
-    return Line(name=str(place + 1), xs=bins.xs, lows=values, highs=values, colour=COLOURS[place % len(COLOURS)])
+    xs, values = bins.xs, bins.means if quantity == "accuracy" else smoothed(bins.means, _SMOOTHING)
+    marked = place >= _STROKES
+    name, colour = str(place + 1), COLOURS[place % len(COLOURS)]
+    if marked:  # also where there is nothing to mark, so that a run's marker is the same in every chart
+        every = max(1, -(-len(xs) // _MARKERS))
+        kept = slice((len(xs) - 1) % every, None, every)  # the last of them always
+        yield Line(name=name, xs=xs[kept], lows=values[kept], highs=values[kept], colour=colour, points=True)
+    # After its markers: of two lines of a name, values are read from the second.
+    yield Line(name=name, xs=xs, lows=values, highs=values, colour=colour, dim=marked)
 
 
-def figures(run: Compared) -> Iterator[tuple[str, str]]:
-    """Yield what the run is and reached, as (label, text)."""
+class Figure(NamedTuple):
+    """What a run is or reached."""
+
+    label: str
+    text: str
+    value: float | None = None
+    """To say which run is the best; None: not known, or none is better for it."""
+    better: Literal["higher", "lower", ""] = ""
+
+
+def figures(run: Compared) -> Iterator[Figure]:
+    """Yield what the run is and reached."""
     entry, summary, config = run.listed.entry, run.state.summary, run.listed.config
-    yield "run", entry.name
-    yield "state", entry.state
-    yield "best", words.percent(entry.best_accuracy)
-    yield "best epoch", str(entry.best_epoch or "-")
-    yield "last", words.percent(entry.last_accuracy)
-    yield "average error", words.percent(summary.average_error)
-    yield "epochs", f"{entry.epochs_done}/{entry.epochs}"
-    yield "time", words.duration(summary.elapsed)
-    yield "images/s", words.speed(summary.images_per_second) if summary.training_seconds else "-"
-    yield "network", entry.network
-    yield "parameters", f"{summary.params:,}" if summary.params else "-"
-    yield "dataset", entry.dataset
-    yield "seed", str(config.train.seed) if config else "-"
+    speed = summary.images_per_second if summary.training_seconds else None
+    yield Figure("run", entry.name)
+    yield Figure("state", run.listed.doing)
+    yield _accuracy("best", entry.best_accuracy)
+    yield Figure("best epoch", str(entry.best_epoch or "-"))
+    yield _accuracy("last", entry.last_accuracy)
+    yield Figure("average error", words.percent(summary.average_error), summary.average_error, "lower")
+    yield Figure("epochs", f"{entry.epochs_done}/{entry.epochs}")
+    yield Figure("time", words.duration(summary.elapsed))
+    yield Figure("images/s", "-" if speed is None else words.speed(speed), speed, "higher")
+    yield Figure("network", entry.network)
+    yield Figure("parameters", f"{summary.params:,}" if summary.params else "-")
+    yield Figure("dataset", entry.dataset)
+    yield Figure("seed", str(config.train.seed) if config else "-")
+
+
+def _accuracy(label: str, accuracy: float | None) -> Figure:
+    return Figure(label, words.percent(accuracy), accuracy, "higher")
+
+
+def best_text(row: Sequence[Figure]) -> str:
+    """Return what the best figure of a row says; empty where none is better than another, as far as is shown."""
+    known = [figure for figure in row if figure.better and figure.value is not None]
+    if len({figure.text for figure in known}) < 2:
+        return ""
+    sign = 1 if known[0].better == "higher" else -1
+    return max(known, key=lambda figure: sign * (figure.value or 0.0)).text
 
 
 def differing(runs: Sequence[Compared]) -> dict[str, tuple[str, ...]]:

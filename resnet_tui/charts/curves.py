@@ -1,19 +1,20 @@
 """The charts of a run: which there are, and how each is made from a state."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple
 
 from engine.events import Split
 from engine.literature import Published, published
+from resnet_tui.charts.colours import NORM, OTHER, RATE, TEST, TRAIN, VAL
 from resnet_tui.charts.plot import Level, Line, Mark, Plot
 from resnet_tui.run.series import Bins, Series, smoothed
-from resnet_tui.run.state import Change, RunState, Topic
+from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
-TRAIN, VAL, TEST = "#4ea1ff", "#f5a742", "#62d26f"
-"""Colours of the splits, the same on every chart."""
-OTHER = "#c792ea"
 _ENOUGH, _USUAL, _FAR = 20, 0.9, 3.0
 """Values from which outliers are looked for, the share that is usual, and how far above it is far."""
 _OF_SPLIT: dict[Split, str] = {"train": TRAIN, "val": VAL, "test": TEST}
@@ -24,7 +25,7 @@ class Curve:
     """One chart of the run."""
 
     key: str
-    topics: frozenset[Topic]
+    """Its name, by which it is found."""
     build: Callable[[RunState, View], Plot]
 
 
@@ -39,7 +40,7 @@ def accuracy(state: RunState, view: View) -> Plot:
     """Return the accuracy of training and of each evaluation, with the published one as a line."""
     lines = [*_smooth("train", state.accuracy, TRAIN, state, view), *_evaluations(state, view, "accuracy")]
     known = known_accuracy(state)
-    levels = (Level(known.accuracy, f"{known.source} {known.accuracy:.2%}"),) if known else ()
+    levels = (Level(known.accuracy, known.source),) if known else ()
     return _plot("accuracy", lines, state, view, percent=True, levels=levels)
 
 
@@ -51,7 +52,7 @@ def known_accuracy(state: RunState) -> Published | None:
 
 def rate(state: RunState, view: View) -> Plot:
     """Return the learning rate."""
-    return _plot("learning rate", [_raw("now", state.rate, VAL, state, view)], state, view, log_y=view.log)
+    return _plot("learning rate", [_raw("rate", state.rate, RATE, state, view)], state, view, log_y=view.log)
 
 
 def speed(state: RunState, view: View) -> Plot:
@@ -61,66 +62,73 @@ def speed(state: RunState, view: View) -> Plot:
 
 def total_norm(state: RunState, view: View) -> Plot:
     """Return the norm of the whole gradient."""
-    lines = list(_smooth("total", state.total_norm, TEST, state, view))
+    lines = list(_smooth("total", state.total_norm, NORM, state, view))
     return _plot("gradient norm", lines, state, view, log_y=True)
 
 
 def part_norm(state: RunState, view: View, part: int) -> Plot:
     """Return the gradient norm of one part of the network."""
     history = state.gradients
-    xs = _axis(history.steps, history.seconds, state, view)
+    xs = axis(history.steps, history.seconds, state, view)
     norms = history.history(part)
-    line = Line(name="norm", xs=xs, lows=norms, highs=norms, colour=TEST)
+    line = Line(name="norm", xs=xs, lows=norms, highs=norms, colour=NORM)
     return _plot(f"gradient {history.parts[part]}", [line], state, view, log_y=True)
 
 
-def _use(name: str, title: str, scale: float) -> Callable[[RunState, View], Plot]:
+class Use(NamedTuple):
+    """How the use of something is named and written on a chart."""
+
+    name: str
+    unit: str
+    scale: float = 1.0
+    """Of a recorded value to one in this unit."""
+
+
+USE = {
+    "cpu_percent": Use("run processor", "%"),
+    "memory_bytes": Use("run memory", "GiB", 2**-30),
+    "host_cpu_percent": Use("host processor", "%"),
+    "host_memory_bytes": Use("host memory", "GiB", 2**-30),
+    "device_percent": Use("device use", "%"),
+    "device_memory_bytes": Use("device memory", "GiB", 2**-30),
+    "device_watts": Use("device power", "W"),
+    "device_celsius": Use("device heat", "°C"),
+}
+"""What is recorded of host and device."""
+
+
+def _of_use(field: str) -> Curve:
+    name, unit, scale = USE[field]
+    title = f"{name} {unit}"
+
     def build(state: RunState, view: View) -> Plot:
-        line = _raw("now", state.use[name], OTHER, state, view)
-        scaled = Line(
-            name=line.name,
-            xs=line.xs,
-            lows=[value * scale for value in line.lows],
-            highs=[value * scale for value in line.highs],
-            colour=line.colour,
-        )
-        return _plot(title, [scaled], state, view)
+        line = _raw("now", state.use[field], OTHER, state, view)
+        lows, highs = ([value * scale for value in values] for values in (line.lows, line.highs))
+        return _plot(title, [replace(line, lows=lows, highs=highs)], state, view)
 
-    return build
+    return Curve(title, build)
 
 
-FIXED: tuple[Curve, ...] = (
-    Curve("loss", frozenset({"steps", "evaluations", "marks"}), loss),
-    Curve("accuracy", frozenset({"steps", "evaluations", "marks"}), accuracy),
-    Curve("learning rate", frozenset({"steps", "marks"}), rate),
-    Curve("images/s", frozenset({"steps", "marks"}), speed),
-    Curve("gradient norm", frozenset({"gradients", "marks"}), total_norm),
-    Curve("process cpu %", frozenset({"system"}), _use("cpu_percent", "process cpu %", 1)),
-    Curve("process memory GiB", frozenset({"system"}), _use("memory_bytes", "process memory GiB", 2**-30)),
-    Curve("host cpu %", frozenset({"system"}), _use("host_cpu_percent", "host cpu %", 1)),
-)
-_OF_DEVICE: tuple[tuple[str, Curve], ...] = tuple(
-    (name, Curve(title, frozenset({"system"}), _use(name, title, scale)))
-    for name, title, scale in (
-        ("device_percent", "device use %", 1),
-        ("device_memory_bytes", "device memory GiB", 2**-30),
-        ("device_watts", "device W", 1),
-        ("device_celsius", "device °C", 1),
-    )
+_FIXED = (
+    Curve("loss", loss),
+    Curve("accuracy", accuracy),
+    Curve("learning rate", rate),
+    Curve("images/s", speed),
+    Curve("gradient norm", total_norm),
 )
 
 
 def curves(state: RunState) -> list[Curve]:
-    """Return every chart that the run has: those of all runs, of its device, and one a part of its network."""
-    device = [curve for name, curve in _OF_DEVICE if len(state.use[name])]
-    return [*FIXED, *device, *(_of_part(i, part) for i, part in enumerate(state.gradients.parts))]
+    """Return every chart that the run has: those of all runs, of what it uses, and one a part of its network."""
+    used = [_of_use(field) for field in USE if len(state.use[field])]
+    return [*_FIXED, *used, *(_of_part(i, part) for i, part in enumerate(state.gradients.parts))]
 
 
 def _of_part(index: int, part: str) -> Curve:
     def build(state: RunState, view: View) -> Plot:
         return part_norm(state, view, index)
 
-    return Curve(f"gradient {part}", frozenset({"gradients", "marks"}), build)
+    return Curve(f"gradient {part}", build)
 
 
 def whole(state: RunState, view: View) -> tuple[float, float]:
@@ -143,7 +151,7 @@ def _plot(
     return Plot(
         title=title,
         lines=tuple(lines),
-        marks=tuple(Mark(_at(change, state, view), change.text) for change in state.changes),
+        marks=marks(state, view),
         levels=levels,
         x_range=view.window or whole(state, view),
         log_y=log_y,
@@ -156,7 +164,11 @@ def _plot(
 def _without_outliers(plot: Plot) -> Plot:
     """Let a few values far above all others leave the chart, which says so, rather than flatten the rest."""
     low, high = plot.x_range or (-math.inf, math.inf)
-    values = sorted(y for line in plot.lines for x, y in zip(line.xs, line.highs, strict=True) if low <= x <= high)
+    values = sorted(
+        chain.from_iterable(
+            line.highs[bisect_left(line.xs, low) : bisect_right(line.xs, high)] for line in plot.lines
+        )
+    )
     if len(values) < _ENOUGH or values[-1] <= _FAR * (usual := values[int(_USUAL * len(values))]):
         return plot
     top = usual * _FAR / 2
@@ -170,9 +182,9 @@ def _smooth(name: str, series: Series, colour: str, state: RunState, view: View)
     if not view.smoothing:
         yield Line(name=name, xs=bins.xs, lows=bins.lows, highs=bins.highs, colour=colour)
         return
-    yield Line(name="", xs=bins.xs, lows=bins.lows, highs=bins.highs, colour=colour, dim=True)
-    average = smoothed(bins.means, view.smoothing)
-    yield Line(name=name, xs=bins.xs, lows=average, highs=average, colour=colour)
+    xs, average = tuple(bins.xs), tuple(smoothed(bins.means, view.smoothing))
+    yield Line(name="", xs=xs, lows=bins.lows, highs=bins.highs, colour=colour, dim=True)
+    yield Line(name=name, xs=xs, lows=average, highs=average, colour=colour)
 
 
 def _raw(name: str, series: Series, colour: str, state: RunState, view: View) -> Line:
@@ -192,12 +204,16 @@ def _bins(series: Series, state: RunState, view: View) -> Bins:
     return series.by_step() if view.axis == "step" else series.by_epoch(state.summary.steps_per_epoch)
 
 
-def _axis(steps: Sequence[float], seconds: Sequence[float], state: RunState, view: View) -> Sequence[float]:
+def axis(steps: Sequence[float], seconds: Sequence[float], state: RunState, view: View) -> Sequence[float]:
+    """Return places on the view's axis."""
     if view.axis == "time":
         return seconds
     per = 1 if view.axis == "step" else max(1, state.summary.steps_per_epoch)
     return [step / per for step in steps]
 
 
-def _at(change: Change, state: RunState, view: View) -> float:
-    return _axis([change.step], [change.seconds], state, view)[0]
+def marks(state: RunState, view: View) -> tuple[Mark, ...]:
+    """Return what was changed, on the view's axis."""
+    changes = state.changes
+    xs = axis([change.step for change in changes], [change.seconds for change in changes], state, view)
+    return tuple(Mark(x, change.text) for x, change in zip(xs, changes, strict=True))

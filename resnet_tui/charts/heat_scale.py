@@ -11,6 +11,7 @@ from rich.style import Style
 from textual.app import App
 
 from resnet_tui.charts.axes import value_words
+from resnet_tui.charts.colours import RAMP, depth
 
 Rgb = tuple[int, int, int]
 _ANCHORS: tuple[Rgb, ...] = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -18,8 +19,6 @@ _ANCHORS: tuple[Rgb, ...] = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 20
 _SIXTEEN: tuple[Rgb, ...] = ((0, 0, 170), (85, 85, 255), (0, 170, 170), (0, 170, 0), (85, 255, 85), (255, 255, 85))
 """As terminals of 16 colours have them: rich finds exactly these again."""
 _LEVELS = 32
-_RAMP = ".:-=+*#%@"
-"""Without a blank, which is where nothing was read."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,12 @@ def _between(place: float) -> Rgb:
 
 MANY = Palette(tuple(_between(i * (len(_ANCHORS) - 1) / (_LEVELS - 1)) for i in range(_LEVELS)))
 FEW = Palette(_SIXTEEN)
-NONE = Palette(ramp=_RAMP)
+NONE = Palette(ramp=RAMP.strip())  # a blank is where nothing was read
 
 
 def palette(app: App[object]) -> Palette:
     """Return what suits the terminal and a person's wishes."""
-    if app.no_color or getattr(app, "ascii_only", False):
-        return NONE
-    return FEW if app.console.color_system == "standard" else MANY
+    return {"none": NONE, "few": FEW, "many": MANY}[depth(app)]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from engine.text import one_line
 from resnet_tui.charts.axes import value_words, x_words
-from resnet_tui.charts.curves import whole
-from resnet_tui.run.gradient_history import Flag, GradientHistory
+from resnet_tui.charts.curves import axis, whole
+from resnet_tui.run.gradient_history import RECENT, Flag, GradientHistory
 from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
@@ -18,7 +18,7 @@ WORDS: dict[Flag, str] = {"": "", "none": "no gradient", "vanishing": "vanishing
 
 @dataclass(frozen=True)
 class Norms:
-    """Of all parts at one moment: the latest, or where the cursor is."""
+    """Of all parts: means of the latest readings, or those at the cursor."""
 
     parts: tuple[str, ...]
     values: tuple[float, ...]
@@ -26,9 +26,15 @@ class Norms:
     flags: tuple[Flag, ...]
     """Of the latest readings; empty away from there."""
     median: float
-    total: float | None
-    place: str
+    readings: int
+    """Of which these are the means."""
+    place: str = ""
     """Where on the axis, in words; empty for the latest."""
+
+    @property
+    def moment(self) -> str:
+        """Of when the norms are, in words."""
+        return self.place or (f"mean of {self.readings}" if self.readings > 1 else "latest")
 
     def flag(self, part: int) -> Flag:
         """Return what is flagged of a part."""
@@ -44,7 +50,7 @@ class Norms:
         return f"{number(value / self.median)}×" if self.median > 0 and math.isfinite(value) else ""
 
     def facts(self) -> list[str]:
-        """Say which part has the smallest and the largest norm, the total, and how many are flagged."""
+        """Say which part has the smallest and the largest norm, how many are flagged, the total, and of when."""
         known = [part for part in self.ascending() if self.values[part] > 0] or self.ascending()
         if not known:
             return []
@@ -53,10 +59,10 @@ class Norms:
                   for label, part in (("smallest", known[0]), ("largest", known[-1]))]  # fmt: skip
         if self.flags:
             found.append(f"{sum(flag in {'vanishing', 'exploding'} for flag in self.flags)} flagged")
-        if self.total is not None:
-            found.append(f"total {number(self.total)}")
-        without = sum(value == 0 for value in self.values)
-        return [*found, f"{without} without gradient"] if without else found
+        found.append(f"total {number(math.hypot(*self.values))}")
+        if without := sum(value == 0 for value in self.values):
+            found.append(f"{without} without gradient")
+        return found if self.place else [*found, self.moment]
 
 
 def norms(state: RunState, view: View) -> Norms:
@@ -64,11 +70,12 @@ def norms(state: RunState, view: View) -> Norms:
     history = state.gradients
     xs = axis(history.steps, history.seconds, state, view)
     if view.cursor is None or not xs or view.cursor >= xs[-1]:
-        return Norms(history.parts, history.recent(), history.flags(), history.median(), state.total_norm.last, "")
+        readings = min(RECENT, len(history.columns))
+        return Norms(history.parts, history.recent(), history.flags(), history.median(), readings)
     column = max(0, bisect_right(xs, view.cursor) - 1)
     values = history.at(column)
-    positive = sorted(value for value in values if value > 0) or [0.0]
-    return Norms(history.parts, values, (), positive[len(positive) // 2], None, x_words(view.cursor, view.axis))
+    middle = median([value for value in values if math.isfinite(value) and value > 0] or [0.0])
+    return Norms(history.parts, values, (), middle, 1, x_words(view.cursor, view.axis))
 
 
 def by_part(shown: Norms) -> dict[str, tuple[float, Flag]]:
@@ -86,14 +93,6 @@ def absence(state: RunState) -> str:
     if config is not None and not config.telemetry.gradient_norms:
         return "gradient norms are switched off in this run (telemetry.gradient_norms)"
     return "no reading yet" if state.model is not None else "the network is not built yet"
-
-
-def axis(steps: Sequence[float], seconds: Sequence[float], state: RunState, view: View) -> Sequence[float]:
-    """Return places on the view's axis."""
-    if view.axis == "time":
-        return seconds
-    per = 1 if view.axis == "step" else max(1, state.summary.steps_per_epoch)
-    return [step / per for step in steps]
 
 
 def ends(state: RunState, view: View) -> tuple[float, float]:

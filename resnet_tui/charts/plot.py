@@ -8,9 +8,10 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.text import one_line
-from resnet_tui.charts.axes import Span, XKind, span, value_words, x_ticks, x_words, y_ticks
+from resnet_tui.charts.axes import Span, span, value_words, x_ticks, x_words, y_ticks
 from resnet_tui.charts.grid import Grid
 from resnet_tui.charts.strokes import Canvas, Samples, curve, samples, visible
+from resnet_tui.view import Axis
 
 _MUTED = Style(dim=True)
 _LEAST = (16, 4)
@@ -71,7 +72,7 @@ class Plot:
     log_y: bool = False
     percent: bool = False
     """Whether values are fractions, written as per cent."""
-    x_kind: XKind = "step"
+    x_kind: Axis = "step"
     """The unit of the axis; time in seconds."""
     cursor: float | None = None
     """Where values are read."""
@@ -100,13 +101,31 @@ def readings(plot: Plot, x: float) -> list[tuple[str, float]]:
     return found
 
 
-def draw(plot: Plot, width: int, height: int, *, ascii_only: bool = False, focused: bool = False) -> Drawing:
-    """Draw a chart of ``width`` by ``height`` cells; where that is too little for axes, without them."""
+def draw(
+    plot: Plot,
+    width: int,
+    height: int,
+    *,
+    read_at: float | None = None,
+    ascii_only: bool = False,
+    focused: bool = False,
+) -> Drawing:
+    """Draw a chart of ``width`` by ``height`` cells; where that is too little for axes, without them.
+
+    Args:
+        plot: what it shows.
+        width: columns.
+        height: rows.
+        read_at: where the title reads values; None: at the plot's cursor, or the last ones.
+        ascii_only: whether to draw with nothing but ASCII.
+        focused: whether the title shows that keys go here.
+    """
     if width < 1 or height < 1:
         return Drawing([])
     data = [samples(line.xs, line.lows, line.highs, log=plot.log_y) for line in plot.lines]
     drawable = [(line, kept) for line, kept in zip(plot.lines, data, strict=True) if kept[0]]
-    title = _title(plot, drawable, width, ascii_only=ascii_only, focused=focused)
+    read_at = plot.cursor if read_at is None else read_at
+    title = _title(plot, drawable, width, read_at, ascii_only=ascii_only, focused=focused)
     if not drawable or height == 1:
         note = [] if drawable else [Strip([Segment("no data yet", _MUTED)])]
         strips = [title, *note, *[Strip.blank(width)] * height][:height]
@@ -171,15 +190,23 @@ def _glyph(plot: Plot, line: Line, *, ascii_only: bool) -> str:
     return glyphs[peers.index(line) % len(glyphs)]
 
 
-def _title(plot: Plot, drawable: list[tuple[Line, Samples]], width: int, *, ascii_only: bool, focused: bool) -> Strip:
-    """Write the title, where the cursor is, and each line's name and value; as much of it as fits."""
+def _title(
+    plot: Plot,
+    drawable: list[tuple[Line, Samples]],
+    width: int,
+    read_at: float | None,
+    *,
+    ascii_only: bool,
+    focused: bool,
+) -> Strip:
+    """Write the title, where values are read, and each line's name and value; as much of it as fits."""
     name = Segment(one_line(plot.title), Style(bold=True, reverse=focused))
     named = [(line, kept) for line, kept in drawable if not line.dim] or drawable
-    values = dict(readings(plot, plot.cursor)) if plot.cursor is not None else {}
-    place = [] if plot.cursor is None else [Segment(f" {x_words(plot.cursor, plot.x_kind)}", _MUTED)]
+    values = dict(readings(plot, read_at)) if read_at is not None else {}
+    place = [] if read_at is None else [Segment(f" {x_words(read_at, plot.x_kind)}", _MUTED)]
     full, short = [], []
     for line, kept in named:
-        value = values.get(line.name) if plot.cursor is not None else (kept[1][-1] + kept[2][-1]) / 2
+        value = values.get(line.name) if read_at is not None else (kept[1][-1] + kept[2][-1]) / 2
         text = "-" if value is None else value_words(value, percent=plot.percent)
         glyph, colour = _glyph(plot, line, ascii_only=ascii_only), Style(color=line.colour)
         full += [Segment(f"  {glyph} {one_line(line.name)}", colour), Segment(f" {text}")]
@@ -230,7 +257,7 @@ def _draw_labels(grid: Grid, canvas: Canvas, plot: Plot) -> None:
         any(grid.write(start, row, text, Style(italic=True)) for start, row in places)
 
 
-def _x_labels(canvas: Canvas, kind: XKind) -> str:
+def _x_labels(canvas: Canvas, kind: Axis) -> str:
     """Write the labels of the lower axis on one row, its unit at the end where there is room."""
     row = ""
     for value, label in x_ticks(canvas.x, max(1, canvas.columns // 10), kind):

@@ -4,11 +4,13 @@ plotext's time grows with the points, and it hangs on values far off its ranges.
 gets positions on a canvas of known size, at most two a column.
 """
 
+import math
+import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from resnet_tui.charts.axes import LARGEST, SMALLEST, Span
 
@@ -41,6 +43,9 @@ class Canvas:
 def samples(xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], *, log: bool) -> Samples:
     """Return what can be drawn, in order; a band that reaches below what the scale can show begins at its top."""
     floor = SMALLEST if log else -LARGEST
+    fit = len(xs) == len(lows) == len(highs) and _fits(xs, -LARGEST) and _fits(lows, floor) and _fits(highs, floor)
+    if fit and all(map(operator.le, xs, islice(xs, 1, None))):
+        return tuple(xs), tuple(lows), tuple(highs)
     kept = [
         (x, low if floor <= low <= high else high, high)
         for x, low, high in zip(xs, lows, highs, strict=False)
@@ -49,6 +54,11 @@ def samples(xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], 
     kept.sort(key=lambda sample: sample[0])
     columns = tuple(zip(*kept, strict=True))
     return (columns[0], columns[1], columns[2]) if columns else ((), (), ())
+
+
+def _fits(values: Sequence[float], floor: float) -> bool:
+    """Whether all can be drawn as they are; that is most often so, and told fast."""
+    return not values or (floor <= min(values) and max(values) <= LARGEST and math.isfinite(sum(values)))
 
 
 def visible(data: Samples, x: Span) -> slice:

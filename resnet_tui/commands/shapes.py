@@ -71,7 +71,7 @@ def shapes(
     shown = _detail(detail, as_data=json or csv)
     shape = input_of(input_shape, config.model, image_size=_image_size(config))
     outputs = _count("--classes", classes) or _classes(config)
-    batch = _count("--batch-size", batch_size) or config.train.batch_size // config.optim.accumulate
+    batch = _count("--batch-size", batch_size) or config.micro_batch
 
     from engine.shapes.trace import shape_table
 

@@ -10,6 +10,7 @@ import typer
 
 from resnet_tui.commands.options import (
     Arch,
+    Ascii,
     Assignments,
     Block,
     Depth,
@@ -19,7 +20,7 @@ from resnet_tui.commands.options import (
     Width,
     model_flags,
 )
-from resnet_tui.commands.session import Ascii, has_terminal, open_dashboard
+from resnet_tui.session import has_terminal, open_dashboard
 
 if TYPE_CHECKING:
     from engine.config import RunConfig

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resnet_tui.commands.session import Ascii, need_terminal, open_dashboard
+from resnet_tui.commands.options import Ascii
 from resnet_tui.commands.train import RunsDir
+from resnet_tui.session import need_terminal, open_dashboard
 
 if TYPE_CHECKING:
     from engine.run_dir import RunDir

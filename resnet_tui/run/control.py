@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from engine.control import ControlMessage, post
-from engine.events import ControlApplied
+from engine.events import CheckpointSaved, ControlApplied
 from engine.run_dir import RunDir
 from engine.sinks.report import control
 
@@ -29,7 +29,10 @@ class RunControl:
         """Control ``run``."""
         self._run = run
         self._asked: dict[str, Asked] = {}
-        self._answered: set[str] = set()
+        self._heard = -1
+        """Number of the latest event that was told."""
+        self._wants_saved: int | None = None
+        """The step at which a checkpoint was asked for that is not saved yet."""
         self.source = f"dashboard {os.getpid()}"
         """Who asks, as the run's log has it."""
 
@@ -46,23 +49,35 @@ class RunControl:
         """Return the oldest asking that the engine has not taken."""
         return min(self._asked.values(), key=lambda asked: asked.at, default=None)
 
-    def hear(self, applied: list[ControlApplied]) -> list[str]:
-        """Return what is new in ``applied``, in words: own askings that were taken, and those of others."""
+    def hear(self, applied: list[ControlApplied], saved: CheckpointSaved | None) -> list[str]:
+        """Return what is new, in words: own askings that were taken, and those of others.
+
+        Args:
+            applied: what the engine took.
+            saved: the latest checkpoint, which is told where it was asked for here.
+        """
         told = []
+        if saved is not None and self._wants_saved is not None and saved.step >= self._wants_saved:
+            self._wants_saved = None
+            told.append(f"✓ saved {saved.path} at step {saved.step:,}; the next checkpoint takes its place")
         for event in applied:
-            if event.id in self._answered:
+            if event.seq <= self._heard:
                 continue
-            self._answered.add(event.id)
+            self._heard = event.seq
             asked = self._asked.pop(event.id, None)
             if asked is not None:
-                told.append(f"✓ {asked.words}: taken by the engine at step {event.step:,}")
+                told.append(f"✓ {asked.words}: the engine took it at step {event.step:,}")
+                if event.command == "checkpoint_now":
+                    self._wants_saved = event.step
             else:
                 told.append(control(event))
         return told
 
     def forget(self, applied: list[ControlApplied]) -> None:
         """Count ``applied`` as heard: what was before one began to watch is not news."""
-        self._answered |= {event.id for event in applied}
+        for event in applied:
+            self._heard = max(self._heard, event.seq)
+            self._asked.pop(event.id, None)
 
     def give_up(self) -> None:
         """Wait for nothing more: the run has ended."""

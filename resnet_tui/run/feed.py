@@ -4,15 +4,14 @@ A thread reads and decodes; the interface takes what is there, in batches. The q
 that a flood of events waits on disk and not in memory.
 """
 
-import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engine.event_log import EventReader
-from engine.events import Event, RunFinished
+from engine.events import Evaluated, Event
 from engine.run_dir import RunDir
 
 BATCH = 1000
@@ -67,8 +66,14 @@ class Feed(threading.Thread):
         try:
             self._read()
         except OSError as error:
-            self.problem = f"{error.filename or 'the event log'}: {error.strerror or error}"
-            self._wake()
+            self.fail(f"{error.filename or 'the event log'}: {error.strerror or error}")
+        except Exception as error:  # whatever a damaged log does, the screen has to say so
+            self.fail(f"the event log: {type(error).__name__}: {error}")
+
+    def fail(self, problem: str) -> None:
+        """Say why reading ended."""
+        self.problem = problem
+        self._wake()
 
     def _read(self) -> None:
         raise NotImplementedError
@@ -84,39 +89,59 @@ class Feed(threading.Thread):
 
 
 class LogFeed(Feed):
-    """Follows the log of a run, whether it is alive, over, or begins again."""
+    """Follows the log of a run, whether it is alive, over, begins again, or is replaced."""
 
     def __init__(self, run: RunDir) -> None:
         """Follow ``run``."""
         super().__init__()
         self._run = run
         self._reader = EventReader(run.events, condense=True)
-
-    @property
-    def damaged(self) -> int:
-        """Lines that were no events."""
-        return self._reader.damaged
+        self._alive = False
 
     def _read(self) -> None:
-        alive, asked, told = self._run.is_alive(), time.monotonic(), False
-        while not self._stopped.is_set():
-            ended = self._pass_on(alive)
-            if not told or ended:
-                self._put(Batch((), alive))  # also of a run without any event yet
-                told = True
-            self._stopped.wait(_POLL_SECONDS)
+        self._alive, asked = self._run.is_alive(), time.monotonic()
+        self._pass_on()
+        self._put(Batch((), self._alive))  # also of a run without any event yet
+        while not self._stopped.wait(_POLL_SECONDS):
+            if self._reader.was_replaced():
+                self._reader = EventReader(self._run.events, condense=True)
+                self._put(Batch((), self._alive, restart=True))
+            self._pass_on()
             if time.monotonic() - asked >= _ALIVE_SECONDS:
-                asked, before, alive = time.monotonic(), alive, self._run.is_alive()
-                if alive != before:
-                    self._pass_on(alive)  # what it wrote before it ended
-                    self._put(Batch((), alive))
+                asked = time.monotonic()
+                if not self._run.config_file.exists():
+                    self.fail("its folder is gone")
+                    return
+                self._look_whether_alive()
 
-    def _pass_on(self, alive: bool) -> bool:
-        """Read all that is there; return whether the run said that it is over."""
-        events, ended = self._reader.read(), False
-        while chunk := tuple(itertools.islice(events, BATCH)):
+    def _look_whether_alive(self) -> None:
+        alive = self._run.is_alive()
+        if alive != self._alive:
+            self._pass_on()  # what it wrote before it ended
+            self._alive = alive
+            self._put(Batch((), alive))
+
+    def _pass_on(self) -> None:
+        """Read all that is there."""
+        full = False
+        for batch in _batches(self._reader.read()):
             if self._stopped.is_set():
-                return False
-            ended = isinstance(chunk[-1], RunFinished)
-            self._put(Batch(chunk, alive, behind=len(chunk) == BATCH))
-        return ended
+                return
+            full = len(batch) >= BATCH or isinstance(batch[-1], Evaluated)
+            self._put(Batch(batch, self._alive, behind=full))
+        if full:  # there is no more after all
+            self._put(Batch((), self._alive))
+
+
+def _batches(events: Iterator[Event]) -> Iterator[tuple[Event, ...]]:
+    """Yield events in batches that are bounded in number and in memory: an evaluation of many classes is large."""
+    batch: list[Event] = []
+    weight = 0
+    for event in events:
+        batch.append(event)
+        weight += 1 + len(event.confusion) ** 2 // 100 if isinstance(event, Evaluated) else 1
+        if weight >= BATCH:
+            yield tuple(batch)
+            batch, weight = [], 0
+    if batch:
+        yield tuple(batch)

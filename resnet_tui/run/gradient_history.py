@@ -69,7 +69,7 @@ class GradientHistory:
         return self._latest
 
     def forget_after(self, step: int) -> None:
-        """Drop what lies after ``step``: a resumed run does it again."""
+        """Drop what lies after ``step``, which a resumed run does again, and a column that reaches beyond it."""
         while self.columns and self.steps[-1] > step:
             self.columns.pop()
             self.steps.pop()

@@ -13,6 +13,7 @@ from engine.errors import UserError
 from engine.run_dir import RunDir
 from engine.summary import RunSummary, read_summary
 from engine.text import one_line
+from resnet_tui.run.doing import Doing
 
 LOOK_SECONDS = 2.0
 """Between two looks at the folder; well below the 5 s after which a dead run must not be shown as running."""
@@ -26,7 +27,7 @@ class Entry:
     """One run in the list."""
 
     name: str
-    state: str
+    state: Doing
     """running, paused, completed, stopped, failed, diverged; lost: killed; damaged: cannot be read."""
     network: str = ""
     dataset: str = ""
@@ -59,6 +60,13 @@ class Listed:
     def alive(self) -> bool:
         """Whether a process held the run when it was read."""
         return self.entry.state in {"running", "paused"}
+
+    @property
+    def doing(self) -> Doing:
+        """What it was doing, as far as that is known without its steps, or how it ended."""
+        if self.alive and self.summary is not None and self.summary.outcome is None:
+            return self.summary.state
+        return self.entry.state
 
     @property
     def reason(self) -> str:
@@ -112,7 +120,7 @@ def read(run: RunDir) -> Listed:
     return Listed(run, entry, config, summary)
 
 
-def _state(summary: RunSummary, *, alive: bool) -> str:
+def _state(summary: RunSummary, *, alive: bool) -> Doing:
     """Word the state; a resumed run that makes its data ready is alive after an earlier ``run_finished``."""
     if alive:
         return "paused" if summary.state == "paused" else "running"
@@ -239,9 +247,10 @@ class Watch(threading.Thread):
         self.look()
 
 
-def matches(entry: Entry, wanted: str) -> bool:
+def matches(listed: Listed, wanted: str) -> bool:
     """Whether every word of ``wanted`` is part of the run's name, network, dataset or state, in any case."""
-    text = "\n".join((entry.name, entry.network, entry.dataset, entry.state)).casefold()
+    entry = listed.entry
+    text = "\n".join((entry.name, entry.network, entry.dataset, entry.state, listed.doing)).casefold()
     return all(word in text for word in wanted.casefold().split())
 
 

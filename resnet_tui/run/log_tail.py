@@ -1,6 +1,5 @@
 """Follows a run's ``log.txt`` in a thread: bounded in memory, and safe to show whatever was printed there."""
 
-import os
 import re
 import threading
 from collections import deque
@@ -79,14 +78,15 @@ class LogTail(threading.Thread):
         size = self._path.stat().st_size
         if self._offset < 0 or size < self._offset:  # the first time, or it was begun anew
             self._offset, self._rest = max(0, size - _LATEST_BYTES), b""
+            skips = self._offset > 0
+        else:
+            skips = False
         if size == self._offset:
             return False
         with self._path.open("rb") as file:
             file.seek(self._offset)
-            if self._offset:
-                file.seek(-1, os.SEEK_CUR)
-                if file.read(1) != b"\n" and not self._rest:
-                    file.readline(_LATEST_BYTES)  # the end of a line whose start is not read
+            if skips:
+                file.readline(_LATEST_BYTES)  # most likely the end of a line whose start is not read
             while not self._stopped.is_set() and (chunk := file.read(_CHUNK)):
                 *lines, rest = (self._rest + chunk).split(b"\n")
                 self._rest = rest[: _LONGEST_BYTES + 1]

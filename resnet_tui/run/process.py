@@ -14,7 +14,7 @@ from engine.config import RunConfig
 from engine.config_file import to_toml
 from engine.events import Progress, decode
 from engine.run_dir import RunDir
-from engine.text import clean
+from engine.text import clean, one_line
 
 STOPPED = "stopped before the run began; nothing was written"
 _SAID_BYTES = 64 << 10
@@ -63,8 +63,8 @@ class EngineProcess:
         try:
             said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the thread); a pipe would end with this process
             self._process = self._spawn(said)
-        except OSError as error:
-            reason = f"the run's process could not be started: {error.strerror or error}"
+        except (OSError, ValueError) as error:  # a path that is no text cannot be written as a configuration
+            reason = f"the run's process could not be started: {one_line(str(error))}"
             thread = threading.Thread(target=self._tell_failure, args=(reason, 1), daemon=True)
         else:
             thread = threading.Thread(target=self._attend, args=(self._process, said), daemon=True)

@@ -76,6 +76,9 @@ class ReplayFeed(Feed):
 
     def _read(self) -> None:
         self._places = _places(self._path)
+        if not self._places:
+            self.fail("there is nothing to play: its log is empty")
+            return
         played, events = 0, read(self._path)
         clock = time.monotonic()
         while not self._stopped.is_set():
@@ -102,7 +105,7 @@ class ReplayFeed(Feed):
             lines = min(BATCH, until - played)
             batch = tuple(event for event in itertools.islice(events, lines) if event is not None)
             played += lines
-            self._put(Batch(batch, alive=played < len(self._places), behind=played < until))
+            self._put(Batch(batch, alive=True, behind=played < until))
         return played
 
 

@@ -59,7 +59,7 @@ class Series:
         self._counts.append(1)
 
     def forget_after(self, step: float) -> None:
-        """Drop what lies after ``step``: a resumed run does it again."""
+        """Drop what lies after ``step``, which a resumed run does again, and a bin that reaches beyond it."""
         keep = len(self)
         while keep and self._steps[keep - 1] > step:
             keep -= 1

@@ -10,15 +10,11 @@ from engine.events import (
     Event,
     GradNorms,
     ModelBuilt,
-    Progress,
     Pruned,
-    RunFinished,
     RunStarted,
     Split,
     Step,
     System,
-    Warned,
-    WeightsLoaded,
 )
 from engine.summary import RunSummary
 from resnet_tui.run.gradient_history import GradientHistory
@@ -37,7 +33,6 @@ SYSTEM_FIELDS = (
     "device_celsius",
 )
 _MOST_MARKS = 200
-_MOST_NOTES = 500
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,8 @@ class RunState:
         self.changes: list[Change] = []
         self.applied: list[ControlApplied] = []
         """What people asked for and the engine took, so that who asked can tell."""
-        self.warnings: list[str] = []
+        self.saved: CheckpointSaved | None = None
+        """The latest checkpoint."""
         self.changed: set[Topic] = set()
         """What changed since somebody last emptied this."""
 
@@ -115,10 +111,8 @@ class RunState:
                 self._changed_by(event, now)
             case Pruned():
                 self._mark(event.step, now, f"pruned {event.zeros / event.weights:.0%}")
-            case Warned():
-                self.warnings = [*self.warnings, event.message][-_MOST_NOTES:]
-                self.changed.add("run")
-            case Progress() | CheckpointSaved() | WeightsLoaded() | RunFinished():
+            case CheckpointSaved():
+                self.saved = event
                 self.changed.add("run")
             case _:
                 self.changed.add("run")
@@ -136,11 +130,12 @@ class RunState:
         self.changed |= {"run", "steps", "evaluations", "gradients", "system", "marks"}
 
     def _forget_after(self, step: int) -> None:
-        series = [self.loss, self.accuracy, self.rate, self.speed, self.total_norm]
+        series = [self.loss, self.accuracy, self.rate, self.speed, self.total_norm, *self.use.values()]
         for scores in self.scores.values():
             series += [scores.loss, scores.accuracy]
             if scores.latest is not None and scores.latest.step > step:
-                scores.latest = scores.before = None
+                is_before = scores.before is not None and scores.before.step <= step
+                scores.latest, scores.before = scores.before if is_before else None, None
         for one in series:
             one.forget_after(step)
         self.gradients.forget_after(step)
@@ -148,9 +143,6 @@ class RunState:
 
     def _evaluated(self, event: Evaluated, now: float) -> None:
         scores = self.scores.setdefault(event.split, Scores())
-        if scores.latest is not None and scores.latest.step == event.step:
-            scores.loss.forget_after(event.step - 1)  # evaluated once more, by a resumed run or a person
-            scores.accuracy.forget_after(event.step - 1)
         scores.loss.add(event.step, now, event.loss)
         scores.accuracy.add(event.step, now, event.accuracy)
         if scores.latest is not None and scores.latest.step < event.step:

@@ -1,38 +1,20 @@
 """A question whose answer is typed."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from resnet_tui.widgets.dialog import Dialog
 
-class AskValue(ModalScreen[str | None]):
+
+class AskValue(Dialog[str]):
     """Asks for one value, and returns it as typed once it is valid; None where the person thought better of it."""
 
     DEFAULT_CSS = """
-    AskValue {
-        align: center middle;
-        & > #dialog {
-            width: 66;
-            max-width: 100%;
-            height: auto;
-            max-height: 100%;
-            border: round $primary;
-            border-title-style: bold;
-            border-title-color: $text;
-            background: $surface;
-            padding: 0 1;
-        }
-        #problem { height: auto; color: $error; }
-        #hint { height: 1; color: $text-muted; text-align: right; }
-    }
+    AskValue #problem { color: $text-error; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", id="ask_value.cancel")]
 
     def __init__(self, title: str, text: str, value: str, problem: Callable[[str], str]) -> None:
         """Get ready to ask.
@@ -43,17 +25,14 @@ class AskValue(ModalScreen[str | None]):
             value: the answer that is proposed.
             problem: returns what is wrong with an answer and what is allowed; nothing where it is valid.
         """
-        super().__init__()
-        self._title, self._text, self._value, self._problem = title, text, value, problem
+        super().__init__(title, "enter takes it · escape cancels")
+        self._text, self._value, self._problem = text, value, problem
 
-    def compose(self) -> ComposeResult:
-        """Lay out text, field, what is wrong, and a hint of the keys."""
-        with Vertical(id="dialog") as dialog:
-            dialog.border_title = Content(self._title)
-            yield Static(Content(self._text))
-            yield Input(self._value, compact=True)
-            yield Static("", id="problem", markup=False)
-            yield Static(Content("enter takes it · escape cancels"), id="hint")
+    def compose_inside(self) -> ComposeResult:
+        """Lay out text, field and what is wrong."""
+        yield Static(Content(self._text))
+        yield Input(self._value, compact=True)
+        yield Static("", id="problem", markup=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say at once what is wrong."""

@@ -1,7 +1,7 @@
 """Runs side by side."""
 
-import contextlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import ClassVar, get_args
 
 from rich.table import Table
@@ -13,17 +13,19 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.run_dir import RunDir
 from engine.text import one_line
-from resnet_tui.charts.comparison import COLOURS, Axis, Compared, Quantity, Reader, differing, figures, plot
+from resnet_tui.charts.colours import themed
+from resnet_tui.charts.comparison import COLOURS, Axis, Figure, best_text, differing, figures, plot
+from resnet_tui.messages import post
+from resnet_tui.run.compared import Compared, Quantity, Reader
 from resnet_tui.widgets.chart import Chart
+from resnet_tui.widgets.keys import Keys
 
 MOST = len(COLOURS)
 """Runs that can be told apart on one chart."""
-_HIGHEST = frozenset({"best", "last", "images/s"})
-_LOWEST = frozenset({"average error"})
 
 
 class _Read(Message):
@@ -41,7 +43,7 @@ class CompareScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "axis", "epochs or time", id="compare.axis"),
         Binding("l", "log", "log scale", id="compare.log"),
-        Binding("escape", "dismiss", "back", id="compare.back"),
+        Binding("escape", "back", "back", id="compare.back", tooltip="let go of the cursor; go back to the runs"),
     ]
 
     def __init__(self, runs: Sequence[RunDir]) -> None:
@@ -65,7 +67,7 @@ class CompareScreen(Screen[None]):
             yield Static(id="problems")
             yield Static(id="figures")
             yield Static(id="settings")
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -84,8 +86,7 @@ class CompareScreen(Screen[None]):
 
     def _tell(self, place: int, what: Compared | str) -> None:
         """Take a run over from the thread that reads."""
-        with contextlib.suppress(RuntimeError):  # the program has ended meanwhile
-            self.post_message(_Read(place, what))
+        post(self, _Read(place, what))
 
     def on__read(self, message: _Read) -> None:
         """Take in a run."""
@@ -105,6 +106,14 @@ class CompareScreen(Screen[None]):
         self._axis = "time" if self._axis == "epoch" else "epoch"
         self._cursor = None
         self._show()
+
+    def action_back(self) -> None:
+        """Let go of the cursor; where there is none, leave."""
+        if self._cursor is not None:
+            self._cursor = None
+            self._draw()
+        else:
+            self.dismiss()
 
     def action_log(self) -> None:
         """Put losses and norms on a logarithmic scale, or back."""
@@ -135,37 +144,37 @@ class CompareScreen(Screen[None]):
         text = f"{len(self._runs)} runs over {'epochs' if self._axis == 'epoch' else 'time'}"
         text += ", log scale" if self._log else ""
         waiting = len(self._runs) - len(self._read) - len(self._problems)
-        return text + (f"  reading {waiting} more…" if waiting else "")
+        return text + self._as_of() + (f"  reading {waiting} more…" if waiting else "")
+
+    def _as_of(self) -> str:
+        """Say when live runs were read: they go on, and what is seen here does not."""
+        live = [run.read_at for run in self._read.values() if run.listed.alive]
+        if not live:
+            return ""
+        return f", {len(live)} live, as of {datetime.fromtimestamp(min(live), UTC).astimezone():%H:%M}"
 
     def _figures(self) -> Table:
         """Return a column a run, a row a figure; the best of a row has a tick."""
-        names = [{"run": run.name} for run in self._runs]
         columns = [
-            dict(figures(self._read[place])) if place in self._read else name for place, name in enumerate(names)
+            {figure.label: figure for figure in figures(self._read[place])}
+            if place in self._read
+            else {"run": Figure("run", run.name)}
+            for place, run in enumerate(self._runs)
         ]
         table = _table(range(len(self._runs)))
         for label in dict.fromkeys(label for column in columns for label in column):
-            table.add_row(Text(label, "dim"), *_row(label, [column.get(label, "") for column in columns]))
+            table.add_row(
+                Text(label, "dim"), *self._row([column.get(label, Figure(label, "")) for column in columns])
+            )
         return table
 
-
-def _row(label: str, texts: Sequence[str]) -> list[Text]:
-    values = [_number(text) for text in texts]
-    known = [value for value in values if value is not None]
-    wanted: float | None = None
-    if len(set(known)) > 1:
-        wanted = max(known) if label in _HIGHEST else min(known) if label in _LOWEST else None
-    return [
-        Text(f"{text} ✓", "bold green") if wanted is not None and value == wanted else Text(one_line(text))
-        for text, value in zip(texts, values, strict=True)
-    ]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text.removesuffix(" %").replace(",", ""))
-    except ValueError:
-        return None
+    def _row(self, row: Sequence[Figure]) -> list[Text]:
+        best = best_text(row)
+        style = themed(self.app, "success", bold=True)
+        return [
+            Text(f"{figure.text} ✓", style) if best and figure.text == best else Text(one_line(figure.text))
+            for figure in row
+        ]
 
 
 def _settings(rows: dict[str, tuple[str, ...]], places: Sequence[int]) -> Table | Text:

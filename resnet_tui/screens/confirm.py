@@ -2,24 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from resnet_tui.charts.colours import themed
+from resnet_tui.widgets.dialog import Dialog
 
-_FRAME = 3
-"""Lines of the dialog that are neither its text nor its choices: the border and the hint."""
+_FRAME = 2
+"""Lines of the dialog that are neither its text nor its choices: its border."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +30,16 @@ class Choice:
     explanation: str = ""
     """What it does, in a sentence."""
     variant: Literal["default", "primary", "warning", "error"] = "default"
+    key: str = ""
+    """The letter that takes it; empty: the first of its label that is still free."""
 
 
-class Confirm(ModalScreen[str | None]):
+class Confirm(Dialog[str]):
     """Asks, and returns the id of the choice that was made; None where the person thought better of it."""
 
     DEFAULT_CSS = """
     Confirm {
-        align: center middle;
-        & > #dialog {
-            width: 72;
-            max-width: 100%;
-            height: auto;
-            max-height: 100%;
-            border: round $primary;
-            border-title-style: bold;
-            border-title-color: $text;
-            background: $surface;
-            padding: 0 1;
-        }
+        & > #dialog { overflow-y: hidden; }
         #text { height: auto; margin-bottom: 1; scrollbar-size-vertical: 1; }
         #choices {
             height: auto;
@@ -58,11 +48,9 @@ class Confirm(ModalScreen[str | None]):
             background: $surface;
             scrollbar-size-vertical: 1;
         }
-        #hint { height: 1; color: $text-muted; text-align: right; }
         &.-small #text { margin-bottom: 0; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel", id="confirm.cancel")]
 
     def __init__(self, title: str, text: str, choices: Sequence[Choice], default: str | None = None) -> None:
         """Get ready to ask.
@@ -73,20 +61,17 @@ class Confirm(ModalScreen[str | None]):
             choices: at least one; each answers to a letter of its label, which is shown beside it.
             default: id of the choice that enter takes at first; None: the first.
         """
-        super().__init__()
-        self._title, self._text, self._choices = title, text, tuple(choices)
+        super().__init__(title, "↑↓ enter, or a letter · escape cancels")
+        self._text, self._choices = text, tuple(choices)
         self._default = default
         self._letters = _letters(self._choices)
 
-    def compose(self) -> ComposeResult:
-        """Lay out text, choices and a hint of the keys."""
-        with Vertical(id="dialog") as dialog:
-            dialog.border_title = Content(self._title)
-            if self._text:
-                with VerticalScroll(id="text", can_focus=False):
-                    yield Static(Content(self._text))
-            yield OptionList(*map(self._option, self._choices), id="choices")
-            yield Static(Content("↑↓ enter, letter · escape: cancel"), id="hint")
+    def compose_inside(self) -> ComposeResult:
+        """Lay out text and choices."""
+        if self._text:
+            with VerticalScroll(id="text", can_focus=False):
+                yield Static(Content(self._text))
+        yield OptionList(*map(self._option, self._choices), id="choices")
 
     def on_mount(self) -> None:
         """Let enter take the default."""
@@ -136,12 +121,10 @@ class Confirm(ModalScreen[str | None]):
 
 
 def _letters(choices: Sequence[Choice]) -> dict[str, str]:
-    """Return the key of each choice: a letter of its label that no earlier one has, if possible a word's first."""
-    taken: dict[str, str] = {}
+    """Return the key of each choice: its own, else the first letter of its label that is still free."""
+    taken = {choice.key: choice.id for choice in choices if choice.key}
     for choice in choices:
-        label = choice.label.casefold()
-        letters = (*(word[0] for word in label.split()), *label)
-        free = (letter for letter in letters if letter.isalnum() and letter not in taken)
-        if (letter := next(free, None)) is not None:
+        free = (letter for letter in choice.label.casefold() if letter.isalnum() and letter not in taken)
+        if not choice.key and (letter := next(free, None)) is not None:
             taken[letter] = choice.id
     return taken

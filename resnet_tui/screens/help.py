@@ -1,6 +1,8 @@
 """What the keys do here, made from the very table that the keys are looked up in."""
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.console import Group
@@ -49,12 +51,16 @@ class Help(ModalScreen[None]):
             yield Static(Group(table, note))
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        """Return keys, description and name of each action; those without a name, which are Textual's own, last."""
+        """Return keys, description and name of each action; Textual's own, which have no name, are left out."""
         keys: dict[tuple[str, str], list[str]] = {}
         for active in self._active:
             binding = active.binding
-            if binding.description and active.enabled:
-                shown = self.app.get_key_display(binding)
-                keys.setdefault((binding.tooltip or binding.description, binding.id or ""), []).append(shown)
-        rows = [(" ".join(dict.fromkeys(shown)), what, name) for (what, name), shown in keys.items()]
-        return sorted(rows, key=lambda row: not row[2])
+            what = binding.tooltip or binding.description
+            if binding.id and what and active.enabled:
+                keys.setdefault((f"{what[:1].upper()}{what[1:]}", binding.id), []).append(self._key(binding))
+        return [(" ".join(dict.fromkeys(shown)), what, name) for (what, name), shown in keys.items()]
+
+    def _key(self, binding: Binding) -> str:
+        """Write the key itself: what stands for it in the footer may stand for two."""
+        shown = self.app.get_key_display(replace(binding, key_display=None))
+        return shown.upper() if re.fullmatch(r"f\d+", shown) else shown

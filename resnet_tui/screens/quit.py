@@ -10,17 +10,26 @@ class Quit(Confirm):
 
     def __init__(self, run: RunScreen) -> None:
         """Ask about ``run``."""
-        stay = Choice("stay", "Do not quit", "Back to the dashboard.", "default")
+        stay = Choice("stay", "Do not quit", "Back to the dashboard.", key="n")
         if run.run_dir is None:
             text = "The engine is starting; the run has no folder yet."
             choices: tuple[Choice, ...] = (
-                Choice("leave", "Leave it starting", "It begins and trains without the dashboard.", "primary"),
-                Choice("now", "Do not begin", "The engine ends; nothing was written.", "error"),
+                Choice(
+                    "leave", "Leave it starting", "It begins and trains without the dashboard.", "primary", key="l"
+                ),
+                Choice(
+                    "now", "Stop it before it begins", "The engine ends as soon as it hears of it.", "error", key="s"
+                ),
                 stay,
             )
         else:
             name = run.run_dir.name
             text = f"{name}\n{run.state_in_words}"
             leave = f"It trains on without the dashboard. Come back with: resnet-tui watch {name}"
-            choices = (Choice("leave", "Leave it running", leave, "primary"), STOP_AFTER_EPOCH, STOP_NOW, stay)
+            choices = (
+                Choice("leave", "Leave it running", leave, "primary", key="l"),
+                STOP_AFTER_EPOCH,
+                STOP_NOW,
+                stay,
+            )
         super().__init__("Quit", text, choices)

@@ -1,5 +1,6 @@
 """The run screen: a run's state in tabs, drawn as often as the budget allows, and the keys that look at it."""
 
+import math
 import platform
 import time
 from typing import ClassVar
@@ -9,36 +10,44 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import ContentSwitcher, Footer, Static
+from textual.widgets import ContentSwitcher, Static
 
 from engine.events import Progress
 from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.budget import ALONE, SHARING, Budget
+from resnet_tui.messages import post
 from resnet_tui.panel import Panel
 from resnet_tui.run.control import SLOW_SECONDS, RunControl
+from resnet_tui.run.doing import LIVE, Doing, doing
 from resnet_tui.run.feed import Feed, LogFeed
 from resnet_tui.run.process import EngineProcess
 from resnet_tui.run.replay import ReplayFeed
 from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
-from resnet_tui.run.state import RunState
+from resnet_tui.run.state import RunState, Topic
 from resnet_tui.screens.run_actions import RunActions
 from resnet_tui.screens.run_looking import RunLooking
 from resnet_tui.screens.run_replaying import RunReplaying
+from resnet_tui.screens.run_tabs import FILES, TABS, made
 from resnet_tui.tabs.charts import ChartsTab
 from resnet_tui.view import View
-from resnet_tui.widgets.run_header import LIVE, RunHeader, Shown, shown_state
+from resnet_tui.widgets.keys import Keys
+from resnet_tui.widgets.run_header import RunHeader
 from resnet_tui.widgets.seek_bar import SeekBar
 from resnet_tui.widgets.tab_bar import TabBar
 
-TABS = ("overview", "charts", "gradients", "shapes", "classes", "system", "log")
 _APPLY_SECONDS = 0.03
 """How long events may be applied before keys get their turn."""
 _TICK_SECONDS = 0.1
+_HEADER_SECONDS = 1.0
+_SAID_SECONDS = 10.0
+"""How long what was said stays on the screen."""
 
 
 class RunScreen(RunActions, RunLooking, RunReplaying):
     """One run, live or recorded."""
+
+    AUTO_FOCUS = ""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(i), f"tab('{tab}')", tab, id=f"run.{tab}", show=False) for i, tab in enumerate(TABS, 1)),
@@ -47,7 +56,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     DEFAULT_CSS = """
     RunScreen ContentSwitcher { height: 1fr; }
     RunScreen #said { height: 1; padding: 0 1; color: $text-muted; }
-    RunScreen.tiny Footer, RunScreen.tiny #said, RunScreen.tiny TabBar { display: none; }
+    RunScreen.tiny Keys, RunScreen.tiny #said, RunScreen.tiny TabBar { display: none; }
     """
 
     class FeedReady(Message):
@@ -80,7 +89,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         Args:
             source: the run.
             view: how to look at it at first.
-            tab: which tab to begin with.
+            tab: which tab to begin with where there is something to see already.
             charts: the filter of the charts.
         """
         super().__init__()
@@ -91,13 +100,15 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self.budget = Budget()
         self.engine: EngineProcess | None = None
         self.feed: Feed | None = None
-        self.tab = tab if tab in TABS else TABS[0]
+        self.tab = tab if tab in TABS and not isinstance(source, NewRun) else TABS[0]
         self.charts_filter = charts
         self._alive = True
         self._behind = True
         self._failed = ""
         self._woken = False
-        self._said = ""
+        self._said_at = math.inf
+        self._caught_up = False
+        """Whether the log was read to its end once: what was before is no news."""
         self._header_at = 0.0
         self._panels: dict[str, Panel] = {}
 
@@ -111,7 +122,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         if isinstance(self.source, ReplayedRun):
             yield SeekBar()
         yield Static("", id="said", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield Keys()
 
     async def on_mount(self) -> None:
         """Begin to read, or to train."""
@@ -130,66 +141,31 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         """Let go of the run, which goes on by itself."""
         if self.feed is not None:
             self.feed.stop()
+        if self.engine is not None:
+            self.engine.detach()
 
     def on_resize(self) -> None:
         """Give the little room there may be to the charts."""
         self.set_class(self.size.height < 12 or self.size.width < 30, "tiny")
         self.call_after_refresh(self.draw_all)
 
-    def _panel(self, tab: str) -> Panel:
-        match tab:
-            case "overview":
-                from resnet_tui.tabs.overview import OverviewTab
-
-                return OverviewTab()
-            case "charts":
-                return ChartsTab(self.charts_filter)
-            case "gradients":
-                from resnet_tui.tabs.gradients import GradientsTab
-
-                return GradientsTab()
-            case "shapes":
-                from resnet_tui.tabs.shapes import ShapesTab
-
-                return ShapesTab()
-            case "classes":
-                from resnet_tui.tabs.classes import ClassesTab
-
-                return ClassesTab(self.run_dir)
-            case "system":
-                from resnet_tui.tabs.system import SystemTab
-
-                return SystemTab(self.budget, self.run_dir)
-            case _:
-                from resnet_tui.tabs.log import LogTab
-
-                return LogTab(self.run_dir)
-
     async def _open_tab(self, tab: str) -> None:
         """Show a tab; each is made when it is first opened."""
         self.tab = tab
         switcher = self.query_one(ContentSwitcher)
         if tab not in self._panels:
-            self._panels[tab] = panel = self._panel(tab)
+            self._panels[tab] = panel = made(tab, self.run_dir, self.budget, self.charts_filter)
             panel.id = tab
             await switcher.mount(panel)
         switcher.current = tab
         self.query_one(TabBar).active = tab
-        self._focus_panel()
-        self.refresh_bindings()
-        self.call_after_refresh(self.draw_all)
+        self.call_after_refresh(self._show_opened)
 
-    def _focus_panel(self) -> None:
-        """Give the keys to the open tab, whose own bindings then work."""
-        panel = self._panels[self.tab]
-        if not panel.takes_keys:
-            self.set_focus(None)
-            return
-        target = next((widget for widget in panel.query("*") if widget.focusable and widget.display), None)
-        if panel.can_focus:
-            panel.focus()
-        elif target is not None:
-            target.focus()
+    def _show_opened(self) -> None:
+        """Draw the open tab, then give it the keys: what can have them is known once it is drawn."""
+        self.draw_all()
+        self._panels[self.tab].take_keys()
+        self.refresh_bindings()
 
     # The run ---------------------------------------------------------------------------------------------------
 
@@ -198,15 +174,11 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             source.config,
             source.runs,
             resume=source.resume,
-            on_progress=lambda event: self._post(self.Prepared(event)),
-            on_run_dir=lambda run: self._post(self.Began(run)),
-            on_failed=lambda reason, status: self._post(self.NotBegun(reason, status)),
+            on_progress=lambda event: post(self, self.Prepared(event)),
+            on_run_dir=lambda run: post(self, self.Began(run)),
+            on_failed=lambda reason, status: post(self, self.NotBegun(reason, status)),
         )
         self.engine.start()
-
-    def _post(self, message: Message) -> None:
-        """Post from another thread; a screen that has gone hears nothing."""
-        self.post_message(message)
 
     @on(Prepared)
     def _on_prepared(self, message: Prepared) -> None:
@@ -216,7 +188,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     @on(Began)
     async def _on_began(self, message: Began) -> None:
         self._watch_run(message.run)
-        for tab in ("classes", "system", "log"):  # these read the run's files
+        for tab in FILES:
             if tab in self._panels:
                 await self._panels.pop(tab).remove()
                 if self.tab == tab:
@@ -250,18 +222,18 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         starting = self.run_dir is None and self.engine is not None
         return not self._failed and (starting or self.can_act)
 
-    def end(self, how: str) -> None:
-        """Let the run end as ``how`` says; one that has not begun does not begin."""
+    def end(self, how: str) -> bool:
+        """Let the run end as ``how`` says, one that has not begun not begin; return whether it could be told."""
         if self.run_dir is None and self.engine is not None:
             self.engine.cancel()
-        else:
-            self.stop(how)
+            return True
+        return self.stop(how)
 
     def _wake(self) -> None:
         """Called by the feed's thread; one message on the way is enough."""
         if not self._woken:
             self._woken = True
-            self._post(self.FeedReady())
+            post(self, self.FeedReady())
 
     @on(FeedReady)
     def _take(self) -> None:
@@ -270,7 +242,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         if self.feed is None:
             return
         began = time.monotonic()
-        before = self.shown
+        before = self.doing
         while batch := self.feed.take():
             if batch.restart:
                 self.state = RunState()
@@ -280,23 +252,27 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             if time.monotonic() - began > _APPLY_SECONDS:
                 self._wake()
                 break
-        if self.shown != before:
+        if self.doing != before:
             self._state_changed()
 
     def _state_changed(self) -> None:
         self.state.changed.add("run")
         self.refresh_bindings()
-        if self.control is not None and self.shown not in LIVE:
+        if self.control is not None and self.doing not in LIVE:
             self.control.give_up()
 
     @property
-    def shown(self) -> Shown:
+    def doing(self) -> Doing:
         """What the run is doing."""
         if self._failed:
             return "failed"
+        if self.feed is not None and self.feed.problem:
+            return "damaged"
         if self.run_dir is None:
             return "starting"
-        return shown_state(self.state, alive=self._alive)
+        if self._behind and self.state.summary.outcome is None:
+            return "reading"
+        return doing(self.state, alive=self._alive)
 
     # Drawing ---------------------------------------------------------------------------------------------------
 
@@ -305,23 +281,23 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         if not self.is_current or not self.budget.due():
             return
         self._hear()
-        changed, self.state.changed = self.state.changed, set()
+        changed: set[Topic] = set()
+        if not self._behind:  # else what changed is kept until all is there, and only the header says how far it is
+            changed, self.state.changed = self.state.changed, changed
         panel = self._panels.get(self.tab)
-        draws = panel is not None and bool(panel.topics & changed) and not self._behind
-        if "run" in changed or time.monotonic() - self._header_at >= 1.0:
+        if draws := panel is not None and bool(panel.topics & changed):
+            panel.show(self.state, self.view)
+        if "run" in changed or time.monotonic() - self._header_at >= _HEADER_SECONDS:
             self.draw_header()
         elif not draws:
             return
-        if draws and panel is not None:
-            panel.show(self.state, self.view)
-        shares = self._shares_processor()
-        self.budget.share = SHARING if shares else ALONE
+        self.budget.share = SHARING if self._shares_processor() else ALONE
         self.call_after_refresh(self.budget.drawn)
 
     def _shares_processor(self) -> bool:
         """Whether training needs the processor that drawing takes."""
         started = self.state.started
-        if isinstance(self.source, ReplayedRun) or self.shown not in LIVE:
+        if isinstance(self.source, ReplayedRun) or self.doing not in LIVE:
             return False
         return started is None or (started.device.startswith("cpu") and started.host == platform.node())
 
@@ -337,7 +313,8 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         """Draw the header, and where a replay is."""
         self._header_at = time.monotonic()
         name = self.run_dir.name if self.run_dir is not None else self.source.name
-        self.query_one(RunHeader).show(name, self.state, self.shown, self._badge(), self._now())
+        problem = self._failed or (self.feed.problem if self.feed is not None else "")
+        self.query_one(RunHeader).show(name, self.state, self.doing, self._badge(), self._played_at(), problem)
         if isinstance(self.feed, ReplayFeed):
             feed = self.feed
             self.query_one(SeekBar).show(feed.position, feed.length, feed.speed, paused=feed.paused)
@@ -351,30 +328,31 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             case _:
                 return ""
 
-    def _now(self) -> float | None:
+    def _played_at(self) -> float | None:
         """The recorded time where it is played, else the clock's."""
         step = self.state.summary.last_step
         return step.time if isinstance(self.source, ReplayedRun) and step is not None else None
 
     def say(self, text: str) -> None:
-        """Show one line below the tab."""
-        self._said = one_line(text)
-        self.query_one("#said", Static).update(Text(self._said))
+        """Show one line below the tab, for a while."""
+        self._said_at = time.monotonic() if text else math.inf
+        self.query_one("#said", Static).update(Text(one_line(text)), layout=False)
 
     def _hear(self) -> None:
-        """Tell what the engine took, and what it has not taken for long."""
+        """Tell what the engine took, and what it has not taken for long; take away what was told long ago."""
+        if time.monotonic() - self._said_at > _SAID_SECONDS:
+            self.say("")
         if self.control is None:
             return
-        if self._behind:
+        if not self._caught_up:
             self.control.forget(self.state.applied)
+            self._caught_up = not self._behind
             return
-        for told in self.control.hear(self.state.applied):
+        for told in self.control.hear(self.state.applied, self.state.saved):
             self.say(told)
         waiting = self.control.waiting()
         if waiting is not None and time.monotonic() - waiting.at > SLOW_SECONDS:
             self.say(f"{waiting.words}: asked {time.monotonic() - waiting.at:.0f} s ago, not yet taken by the engine")
-        if self.feed is not None and self.feed.problem:
-            self.say(f"✗ the run cannot be read: {self.feed.problem}")
 
     # Looking ---------------------------------------------------------------------------------------------------
 

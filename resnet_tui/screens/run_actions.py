@@ -19,10 +19,10 @@ from engine.control import (
     validated,
 )
 from resnet_tui.run.control import RunControl
+from resnet_tui.run.doing import LIVE, Doing
 from resnet_tui.run.state import RunState
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.confirm import Choice, Confirm
-from resnet_tui.widgets.run_header import LIVE, Shown
 
 STOP_AFTER_EPOCH = Choice(
     "after_epoch", "Stop after this epoch", "It is trained to its end, evaluated and saved.", "warning"
@@ -36,14 +36,15 @@ class RunActions(Screen[None]):
     """The acting half of the run screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "pause", id="run.pause", tooltip="pause the run, or let it go on"),
+        Binding("p", "pause", "pause", id="run.pause", tooltip="pause the run"),
+        Binding("p", "resume", "go on", id="run.resume", tooltip="let the paused run go on"),
         Binding("s", "stop", "stop", id="run.stop", tooltip="stop the run, now or after this epoch"),
         Binding("c", "checkpoint", "save", id="run.checkpoint", tooltip="save a checkpoint now"),
         Binding("e", "evaluate", "eval", id="run.evaluate", tooltip="evaluate every split now"),
         Binding("r", "rate", "rate", id="run.rate", tooltip="change the learning rate"),
         Binding("a", "extend", "more", id="run.extend", tooltip="train more epochs than planned"),
     ]
-    ACTING = frozenset({"pause", "stop", "checkpoint", "evaluate", "rate", "extend"})
+    ACTING = frozenset({"pause", "resume", "stop", "checkpoint", "evaluate", "rate", "extend"})
     """Actions that need a live run and the right to change it."""
 
     state: RunState
@@ -51,7 +52,7 @@ class RunActions(Screen[None]):
     """None before the run has a folder, and where only looking is allowed."""
 
     @property
-    def shown(self) -> Shown:
+    def doing(self) -> Doing:
         """What the run is doing."""
         raise NotImplementedError
 
@@ -62,25 +63,29 @@ class RunActions(Screen[None]):
     @property
     def can_act(self) -> bool:
         """Whether the run can be asked for anything."""
-        return self.control is not None and self.shown in LIVE
+        return self.control is not None and self.doing in LIVE
 
-    def ask(self, message: Callable[[str], ControlMessage], words: str) -> None:
-        """Send what ``message`` makes of this dashboard's name."""
+    def ask(self, message: Callable[[str], ControlMessage], words: str) -> bool:
+        """Send what ``message`` makes of this dashboard's name; return whether it was sent."""
         if self.control is None or not self.can_act:
-            return
+            return False
         try:
             self.control.ask(message(self.control.source), words)
         except OSError as error:
-            self.notify(f"the run's folder cannot be written: {error.strerror}", severity="error", markup=False)
-            return
+            self.notify(
+                f"not asked: the run's folder cannot be written: {error.strerror}", severity="error", markup=False
+            )
+            return False
         self.say(f"{words}: asked, waiting for the engine")
+        return True
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
-        if self.shown == "paused":
-            self.ask(lambda source: Resume(source=source), "resume")
-        else:
-            self.ask(lambda source: Pause(source=source), "pause")
+        """Wait before the next step."""
+        self.ask(lambda source: Pause(source=source), "pause")
+
+    def action_resume(self) -> None:
+        """Let a paused run go on."""
+        self.ask(lambda source: Resume(source=source), "going on")
 
     def action_checkpoint(self) -> None:
         """Save a checkpoint now."""
@@ -94,24 +99,28 @@ class RunActions(Screen[None]):
         """Ask how to stop."""
         if not self.can_act:
             return
-        keep = Choice("cancel", "Keep training", "Nothing changes.", "default")
+        keep = Choice("cancel", "Keep training", "Nothing changes.", key="n")
         dialog = Confirm("Stop this run?", self.state_in_words, (STOP_AFTER_EPOCH, STOP_NOW, keep))
-        self.app.push_screen(dialog, self.stop)
+        self.app.push_screen(dialog, self._stop_as_said)
 
-    def stop(self, how: str | None) -> None:
-        """Stop as ``how`` says: ``now`` or ``after_epoch``; anything else does not."""
+    def stop(self, how: str | None) -> bool:
+        """Stop as ``how`` says, ``now`` or ``after_epoch``, anything else not at all; return whether it was asked."""
         if how == "now":
-            self.ask(lambda source: StopNow(source=source), "stop now")
-        elif how == "after_epoch":
-            self.ask(lambda source: StopAfterEpoch(source=source), "stop after this epoch")
+            return self.ask(lambda source: StopNow(source=source), "stop now")
+        if how == "after_epoch":
+            return self.ask(lambda source: StopAfterEpoch(source=source), "stop after this epoch")
+        return False
+
+    def _stop_as_said(self, how: str | None) -> None:
+        self.stop(how)
 
     @property
     def state_in_words(self) -> str:
         """Where the run is, for a dialog."""
         summary = self.state.summary
         if not summary.epoch:
-            return f"{self.shown}"
-        return f"{self.shown}: epoch {summary.epoch} of {summary.epochs}, step {summary.step:,}"
+            return f"{self.doing}"
+        return f"{self.doing}: epoch {summary.epoch} of {summary.epochs}, step {summary.step:,}"
 
     def action_rate(self) -> None:
         """Ask for another learning rate."""

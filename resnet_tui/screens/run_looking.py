@@ -98,7 +98,7 @@ class RunLooking(Screen[None]):
         """Move the cursor of all charts by a column."""
         low, high = self.view.window or curves.whole(self.state, self.view)
         chart = next(iter(self.query(Chart)), None)
-        step = (chart.x_step() if chart is not None else None) or (high - low) / 60
+        step = (chart.x_step() if chart is not None else None) or (high - low) / _COLUMNS
         at = self.view.cursor
         moved = high if at is None else min(max(low, at + direction * step), high)
         self._change(lambda view: replace(view, cursor=moved))

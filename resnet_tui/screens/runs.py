@@ -14,17 +14,18 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from engine import words
 from engine.errors import UserError
 from engine.resume import config_to_resume
 from engine.text import one_line
-from resnet_tui.messages import OpenRun, ReplayRun, StartRun
+from resnet_tui.messages import OpenRun, ReplayRun, StartRun, post
 from resnet_tui.run.listing import SORTS, Listed, Scan, Watch, matches
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.compare import MOST, CompareScreen
 from resnet_tui.screens.confirm import Choice, Confirm
+from resnet_tui.widgets.keys import Keys
 from resnet_tui.widgets.run_details import DIVERGES_AGAIN, RunDetails
 from resnet_tui.widgets.run_table import RunTable
 
@@ -46,11 +47,11 @@ class RunsScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "replay", "replay", id="runs.replay"),
         Binding("u", "resume", "resume", id="runs.resume"),
-        Binding("space", "mark", "mark", id="runs.mark"),
+        Binding("space", "mark", "mark", id="runs.mark", tooltip="mark the run to compare it", show=False),
         Binding("c", "compare", "compare", id="runs.compare"),
         Binding("d,delete", "remove", "remove", id="runs.remove"),
         Binding("slash", "filter", "filter", id="runs.filter"),
-        Binding("o", "sort", "sort", id="runs.sort"),
+        Binding("o", "order", "order", id="runs.order", tooltip="list the runs in another order", show=False),
         Binding("escape", "back", "back", id="runs.back", show=False),
     ]
 
@@ -73,7 +74,7 @@ class RunsScreen(Screen[None]):
             yield Static(id="empty")
             yield RunDetails(id="details")
         yield Input(placeholder="words of name, network, dataset or state", id="filter", compact=True)
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Begin to look at the folder."""
@@ -104,17 +105,17 @@ class RunsScreen(Screen[None]):
 
     def on_found(self, message: Found) -> None:
         """Take in what was read."""
-        scan = message.scan
+        scan, before = message.scan, (self._known.keys(), self._reading, self._problem)
         self._reading, self._problem = not scan.done, scan.problem
-        self._known.update((listed.run.path, listed) for listed in scan.changed)
-        self._known = {path: listed for path, listed in self._known.items() if path in scan.paths}
-        self._marked &= set(self._known)
-        self._show()
+        known = self._known | {listed.run.path: listed for listed in scan.changed}
+        self._known = {path: listed for path, listed in known.items() if path in scan.paths}
+        if scan.changed or (self._known.keys(), self._reading, self._problem) != before:
+            self._marked &= set(self._known)
+            self._show()
 
     def _tell(self, scan: Scan) -> None:
         """Take a find over from the thread that looks."""
-        with contextlib.suppress(RuntimeError):  # the program has ended meanwhile
-            self.post_message(Found(scan))
+        post(self, Found(scan))
 
     # What is seen --------------------------------------------------------------------------------------------
 
@@ -126,9 +127,7 @@ class RunsScreen(Screen[None]):
 
     def _show(self) -> None:
         wanted = self.query_one("#filter", Input).value
-        runs = sorted(
-            (listed for listed in self._known.values() if matches(listed.entry, wanted)), key=SORTS[self._sort]
-        )
+        runs = sorted((listed for listed in self._known.values() if matches(listed, wanted)), key=SORTS[self._sort])
         self.query_one(RunTable).show(runs, self._marked)
         self.query_one("#empty", Static).update(Content(self._nothing(wanted)))
         self.set_class(not runs, "-empty")
@@ -195,7 +194,7 @@ class RunsScreen(Screen[None]):
         elif len(self.app.screen_stack) > 1:
             self.dismiss()
 
-    def action_sort(self) -> None:
+    def action_order(self) -> None:
         """Take the next order."""
         self._sort = next(self._sorts)
         self._show()
@@ -237,7 +236,8 @@ class RunsScreen(Screen[None]):
             neighbours = (*shown[at : at + 2], *shown[max(0, at - 1) : at])
             paths = list(dict.fromkeys((*paths, *neighbours)))[:2]
         if not 2 <= len(paths) <= MOST:
-            self._warn(f"mark 2 to {MOST} runs to compare; {len(paths)} are to be had now")
+            count = "is only" if len(paths) < 2 else "are"
+            self._warn(f"mark 2 to {MOST} runs to compare; there {count} {len(paths)}")
             return
         ordered = sorted((self._known[path] for path in paths), key=SORTS["newest"], reverse=True)
         self.app.push_screen(CompareScreen([listed.run for listed in ordered]))

@@ -4,9 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine import presets
@@ -14,53 +12,34 @@ from engine.config import RunConfig
 from engine.config_file import build_config
 from engine.errors import ConfigError, WorldError
 from resnet_tui.setup.problems import in_a_form
+from resnet_tui.widgets.dialog import Dialog
 
 
-class SavePreset(ModalScreen[str | None]):
+class SavePreset(Dialog[str]):
     """Asks for name and description, writes the preset, and returns its name; None: nothing was written."""
 
     DEFAULT_CSS = """
-    SavePreset {
-        align: center middle;
-        & > #dialog {
-            width: 66;
-            max-width: 100%;
-            height: auto;
-            max-height: 100%;
-            border: round $primary;
-            border-title-style: bold;
-            border-title-color: $text;
-            background: $surface;
-            padding: 0 1;
-        }
-        & Static { height: auto; }
-        & #problem { color: $text-error; }
-        & #hint { color: $text-muted; text-align: right; }
-    }
+    SavePreset #problem { color: $text-error; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "cancel", id="save_preset.cancel"),
         Binding("down", "app.focus_next", "next", show=False, id="save_preset.next"),
         Binding("up", "app.focus_previous", "previous", show=False, id="save_preset.previous"),
     ]
 
     def __init__(self, config: RunConfig) -> None:
         """Get ready to keep ``config``."""
-        super().__init__()
+        super().__init__("Save as a preset", "enter saves · escape cancels")
         self._config = config
         self._replace = ""
         """The name that may be written over: its question was answered."""
 
-    def compose(self) -> ComposeResult:
-        """Lay out two fields, what is wrong, and a hint of the keys."""
-        with Vertical(id="dialog") as dialog:
-            dialog.border_title = Content("Save as a preset")
-            yield Static(Content("name"))
-            yield Input(self._config.name, id="name", compact=True)
-            yield Static(Content("what it is for"))
-            yield Input(placeholder="may stay empty", id="comment", compact=True)
-            yield Static(id="problem")
-            yield Static(Content("enter saves · escape cancels"), id="hint")
+    def compose_inside(self) -> ComposeResult:
+        """Lay out two fields and what is wrong."""
+        yield Static(Content("name"))
+        yield Input(self._config.name, id="name", compact=True)
+        yield Static(Content("what it is for"))
+        yield Input(placeholder="may stay empty", id="comment", compact=True)
+        yield Static(id="problem")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say at once what is wrong with the name."""

@@ -1,7 +1,7 @@
 """Sets up a run: a form of all settings, and beside it what the run would be."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Button, Footer, Static
+from textual.widgets import Button, Static
 
+from engine import words
 from engine.config import RunConfig
-from engine.helper_messages import HelperFailed, Machine, Preview, Reply
+from engine.helper_messages import DataFacts, HelperFailed, Machine, Preview, Reply
 from engine.text import one_line
-from resnet_tui.messages import StartRun
+from resnet_tui.messages import StartRun, post
 from resnet_tui.screens.save_preset import SavePreset
 from resnet_tui.setup.choices import Choices, first_line, memory_words
 from resnet_tui.setup.download_bar import DownloadBar
@@ -29,7 +30,9 @@ from resnet_tui.setup.helper import Helper
 from resnet_tui.setup.pick import Pick
 from resnet_tui.setup.preview import PreviewPane
 from resnet_tui.setup.preview_text import problems
+from resnet_tui.setup.problems import of_data
 from resnet_tui.setup.waiting import Waiting
+from resnet_tui.widgets.keys import Keys
 
 QUICKSTART = "quickstart"
 _TYPING = 0.05
@@ -73,7 +76,7 @@ class SetupScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-low"), (30, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+g", "start", "start", id="setup.start", tooltip="start the run", key_display="F5"),
-        Binding("s,ctrl+s", "save", "save", id="setup.save", tooltip="save as a preset", key_display="s"),
+        Binding("ctrl+s", "save", "save", id="setup.save", tooltip="save as a preset"),
         Binding(
             "r", "reset", "reset", id="setup.reset", show=False, tooltip="take back every change, or bring it back"
         ),
@@ -124,7 +127,7 @@ class SetupScreen(Screen[None]):
             yield self._form
             yield PreviewPane(id="preview")
         yield Static(id="help")
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     @property
     def draft(self) -> Draft:
@@ -185,7 +188,12 @@ class SetupScreen(Screen[None]):
 
     def _problems(self) -> dict[str, str]:
         """Return what data and machine say against the run, where they were asked about it as it is now."""
-        return problems(self._preview) if self._fresh and self._preview is not None else {}
+        if not self._fresh or self._preview is None:
+            return {}
+        return problems(self._preview) | self._missing(self.draft.shown, self._preview.data)
+
+    def _missing(self, config: RunConfig, data: DataFacts) -> dict[str, str]:
+        return of_data(config.data, data, on_its_way=self.query_one(DownloadBar).running)
 
     def _help(self) -> None:
         field = self._form.field
@@ -231,7 +239,7 @@ class SetupScreen(Screen[None]):
 
     def _reply(self, reply: Reply) -> None:
         """Pass on an answer from the helper's thread."""
-        self.post_message(Replied(reply))
+        post(self, Replied(reply))
 
     @on(Replied)
     def _replied(self, message: Replied) -> None:
@@ -290,24 +298,36 @@ class SetupScreen(Screen[None]):
         return True
 
     @on(Button.Pressed, "#start")
-    def action_start(self) -> None:
+    @work(exclusive=True, group="start")
+    async def action_start(self) -> None:
         """Start the run, or go to the first setting that is wrong."""
-        found = self._problems() | self.draft.problems
+        config, found = self.draft.config, self._problems() | self.draft.problems
+        if config is None:
+            self._refuse(found)
+            return
+        run = self.draft.result(self._runs)
+        if not self._fresh:
+            # The helper may be warming up still: what is missing is found without it.
+            found |= self._missing(config, await asyncio.to_thread(_look_at, config))
         if found:
-            first = next((key for key in FIELDS if key in found), PRESET)
-            self._form.focus()
-            self._form.go_to(first)
-            many = f"; {len(found) - 1} more" if len(found) > 1 else ""
-            self.notify(
-                f"{FIELDS[first].label}: {found.get(first, next(iter(found.values())))}{many}",
-                title="not started",
-                severity="error",
-                markup=False,
-            )
+            self._refuse(found)
             return
         if self._failed and self._preview is None:
             self.notify("the preview failed; starting all the same", severity="warning")
-        self.post_message(StartRun(self.draft.result(self._runs)))
+        self.post_message(StartRun(run))
+
+    def _refuse(self, found: Mapping[str, str]) -> None:
+        """Go to the first setting that is wrong, and say why."""
+        first = next((key for key in FIELDS if key in found), PRESET)
+        self._form.focus()
+        self._form.go_to(first)
+        many = f"; {len(found) - 1} more" if len(found) > 1 else ""
+        self.notify(
+            f"{FIELDS[first].label}: {found.get(first, next(iter(found.values())))}{many}",
+            title="not started",
+            severity="error",
+            markup=False,
+        )
 
     @on(Form.Asked)
     @work(exclusive=True, group="pick")
@@ -336,7 +356,7 @@ class SetupScreen(Screen[None]):
     def action_download(self) -> None:
         """Get the dataset; while that goes on, end it."""
         self.query_one(DownloadBar).toggle()
-        self._refresh_keys()
+        self._show()
 
     def action_reset(self) -> None:
         """Take back every change; where that was done just now, bring them back."""
@@ -360,11 +380,15 @@ def _load_curves() -> None:
     import plotext  # noqa: F401 - what the chart imports when it draws, which takes too long for a frame
 
 
+def _look_at(config: RunConfig) -> DataFacts:
+    from engine.data.facts import facts
+
+    return facts(config.data)
+
+
 def _published(config: RunConfig) -> str:
     """Return the published accuracy of the run's network, in words; empty: not known here."""
-    if config.data.dataset != "cifar10":
-        return ""
-    from engine.literature import CIFAR10_CLASSES, published
+    from engine.literature import published_on
 
-    known = published(config.model, CIFAR10_CLASSES)
-    return f"{known.accuracy:.2%} ({known.source})" if known is not None else ""
+    known = published_on(config.model, config.data.dataset)
+    return f"{words.percent(known.accuracy)} ({known.source})" if known is not None else ""

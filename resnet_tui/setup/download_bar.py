@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from engine.events import Progress
+from resnet_tui.messages import post
 from resnet_tui.setup.helper import Download
 from resnet_tui.setup.preview_text import download_line
 
@@ -92,10 +93,10 @@ class DownloadBar(Horizontal):
 
     def _came(self, progress: Progress) -> None:
         """Pass it on from the download's thread."""
-        self.post_message(self._Came(progress))
+        post(self, self._Came(progress))
 
     def _ended(self, problem: str) -> None:
-        self.post_message(self.Ended(problem))
+        post(self, self.Ended(problem))
 
     @on(_Came)
     def _show_progress(self, message: _Came) -> None:

@@ -11,8 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from engine import presets
 from engine.config import ARCHITECTURES, RunConfig
-from engine.config_file import Tree, build_config
-from engine.errors import ConfigError
+from engine.config_file import Tree, build_config, check
 from engine.new_run import as_new, name_of
 from resnet_tui.setup.depths import nearest_depth
 from resnet_tui.setup.fields import FIELDS, info
@@ -21,7 +20,6 @@ from resnet_tui.setup.problems import by_key
 LAST_USED = "last used"
 _KEPT = ("train.device", "data.dir")
 """What belongs to the machine rather than to a preset."""
-_MARK = "form"
 
 
 class Draft:
@@ -187,10 +185,8 @@ class Draft:
         self.shown = config or self.shown
 
     def _built(self, changes: Mapping[str, Any]) -> tuple[RunConfig | None, dict[str, str]]:
-        try:
-            return build_config(self._tree, {key: (_MARK, value) for key, value in changes.items()}, _MARK), {}
-        except ConfigError as error:
-            return None, by_key(str(error), _MARK, tuple(changes), FIELDS)
+        config, found = check(self._tree, {key: ("", value) for key, value in changes.items()})
+        return config, by_key(found, changes)
 
 
 def as_text(value: Any) -> str:

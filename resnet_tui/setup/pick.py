@@ -6,12 +6,11 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from resnet_tui.setup.choices import Option
+from resnet_tui.widgets.dialog import Dialog
 
 _ROOM = 3
 """Lines of the dialog that are no choices: its frame and the search."""
@@ -19,23 +18,12 @@ _LOW = 16
 """Lines of a terminal below which nothing is explained."""
 
 
-class Pick(ModalScreen[Option | None]):
+class Pick(Dialog[Option]):
     """Returns the choice that was made; None: things stay as they are. What is typed searches labels and notes."""
 
     DEFAULT_CSS = """
     Pick {
-        align: center middle;
-        & > Vertical {
-            width: 90%;
-            max-width: 110;
-            height: auto;
-            max-height: 100%;
-            border: round $primary;
-            border-title-style: bold;
-            border-title-color: $text;
-            background: $surface;
-            padding: 0 1;
-        }
+        & > #dialog { width: 90%; max-width: 110; }
         & Input { background: $surface; }
         & #about { height: auto; max-height: 4; color: $text-muted; margin-top: 1; }
         & OptionList {
@@ -50,7 +38,6 @@ class Pick(ModalScreen[Option | None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "cancel", id="pick.cancel"),
         Binding("up", "move('cursor_up')", "up", show=False, id="pick.up"),
         Binding("down", "move('cursor_down')", "down", show=False, id="pick.down"),
         Binding("pageup", "move('page_up')", "page up", show=False, id="pick.page_up"),
@@ -59,22 +46,19 @@ class Pick(ModalScreen[Option | None]):
 
     def __init__(self, title: str, options: Sequence[Option], now: object, about: str = "") -> None:
         """Offer ``options`` under ``title``; ``now`` is the value at present, ``about`` says what they mean."""
-        super().__init__()
+        super().__init__(title, "↑ ↓ enter · type to find · escape")
         self._about = about
-        self._title, self._options, self._now = title, tuple(options), now
+        self._options, self._now = tuple(options), now
         self._shown = self._options
 
-    def compose(self) -> ComposeResult:
-        """Lay out search and list."""
-        with Vertical() as dialog:
-            dialog.border_title = Content(self._title)
-            dialog.border_subtitle = Content("↑ ↓ enter · type to find · escape")
-            yield Input(placeholder="type to find", compact=True)
-            choices = OptionList()
-            choices.can_focus = False
-            yield choices
-            if self._about:
-                yield Static(Content(self._about), id="about")
+    def compose_inside(self) -> ComposeResult:
+        """Lay out search, list and what the choices mean."""
+        yield Input(placeholder="type to find", compact=True)
+        choices = OptionList()
+        choices.can_focus = False
+        yield choices
+        if self._about:
+            yield Static(Content(self._about), id="about")
 
     def on_mount(self) -> None:
         """Begin with the present choice."""

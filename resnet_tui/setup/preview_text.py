@@ -14,6 +14,7 @@ from engine.schedule import factor, warmup_factor
 from engine.shapes.formula import shape_text
 from engine.shapes.groups import grouped
 from engine.text import one_line
+from resnet_tui.charts.colours import RATE
 from resnet_tui.charts.plot import Line, Plot
 from resnet_tui.printing.shape_table import ALWAYS, GAP, Column, fitting, widths
 from resnet_tui.setup.fields import FIELDS
@@ -24,7 +25,6 @@ TERSE = 50
 """Columns below which words are left out."""
 _SAMPLES = 240
 """Of the schedule's curve: more than a terminal has columns."""
-_CURVE = "#4ea1ff"
 _WARN = "bold $text-warning"
 _BAD = "bold $text-error"
 
@@ -173,7 +173,7 @@ def rate_plot(config: RunConfig) -> Plot:
     epochs, schedule = config.train.epochs, config.schedule
     xs = [epochs * i / _SAMPLES for i in range(_SAMPLES + 1)]
     rates = [config.optim.lr * factor(schedule, x / epochs) * warmup_factor(schedule, x) for x in xs]
-    line = Line("last", xs, rates, rates, _CURVE)
+    line = Line("rate", xs, rates, rates, RATE)
     title = f"learning rate, peak {words.learning_rate(max(rates))}"
     return Plot(title, (line,), x_range=(0, epochs), x_kind="epoch")
 
@@ -185,7 +185,7 @@ def download_line(progress: Progress | None, width: int) -> str:
     if not progress.total:
         return one_line(f"{progress.activity}: {progress.done:,} {progress.unit}")
     share = min(1.0, progress.done / progress.total)
-    end = f" {share:4.0%}"
+    end = f" {words.percent(share, 0):>5}"
     activity = one_line(progress.activity)[: max(0, width // 2)]
     room = max(4, width - len(activity) - len(end) - 1)
     full = round(share * room)

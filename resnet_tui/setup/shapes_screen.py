@@ -6,9 +6,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.shapes.table import ShapeTable
+from resnet_tui.widgets.keys import Keys
 from resnet_tui.widgets.shape_tree import ShapeTree
 
 
@@ -32,7 +33,7 @@ class ShapesScreen(Screen[None]):
         """Lay out title, table and footer."""
         yield Static(Content(self._title), id="title")
         yield ShapeTree(self._table.rows, self._table.batch_size)
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Give the keys to the table."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Grid
+from textual.containers import Container, Grid
 from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -21,20 +21,20 @@ _WIDTH, _HEIGHT = 38, 9
 _MOST = 24
 
 
-class ChartsTab(Panel):
-    """A page of charts, as many as fit."""
+class ChartsTab(Panel, can_focus=True):
+    """A page of charts, as many as fit. It has the keys itself, since any of its charts may go."""
 
     topics = frozenset({"steps", "evaluations", "gradients", "system", "marks", "shapes"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="charts.filter"),
         Binding("pagedown", "page(1)", "next page", id="charts.next"),
         Binding("pageup", "page(-1)", "page before", id="charts.previous", show=False),
+        Binding("escape", "close", "all charts", id="charts.close"),
     ]
     DEFAULT_CSS = """
     ChartsTab { layout: vertical; }
     ChartsTab #line { height: 1; layout: horizontal; }
     ChartsTab #filter { width: 30; display: none; }
-    ChartsTab #filter.shown { display: block; }
     ChartsTab #page { width: 1fr; height: 1; color: $text-muted; padding: 0 1; }
     ChartsTab Grid { height: 1fr; grid-gutter: 0; }
     """
@@ -56,10 +56,8 @@ class ChartsTab(Panel):
 
     def compose(self) -> ComposeResult:
         """Yield the filter's line and the grid."""
-        from textual.containers import Container
-
         with Container(id="line"):
-            yield Input(self._filter, placeholder="words, such as stage3", id="filter", compact=True, classes="")
+            yield Input(self._filter, placeholder="words, such as stage3", id="filter", compact=True)
             yield Static("", id="page", markup=False)
         with Grid():
             yield from self._charts
@@ -87,52 +85,59 @@ class ChartsTab(Panel):
                 chart.plot = page[index].build(state, view)
         pages = max(1, -(-len(chosen) // fit))
         wanted = f"filter: {self._filter}  " if self._filter else ""
-        self.query_one("#page", Static).update(
-            f"{wanted}{len(chosen)} charts, page {self._page + 1} of {pages}" if chosen else f"{wanted}no such chart"
-        )
+        text = f"{len(chosen)} charts, page {self._page + 1} of {pages}" if chosen else "no such chart"
+        self.query_one("#page", Static).update(f"{wanted}{text}", layout=False)
 
     def _chosen(self, state: RunState) -> list[Curve]:
         words = self._filter.lower().split()
-        return [curve for curve in curves(state) if all(word in curve.key for word in words)]
+        return [curve for curve in curves(state) if all(word in curve.key.lower() for word in words)]
 
     def on_resize(self, _event: Resize) -> None:
         """Fit the grid anew."""
         self._again()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
+        """Offer to take the filter away where there is one."""
+        return action != "close" or bool(self._filter) or self._line.display
+
+    @property
+    def _line(self) -> Input:
+        return self.query_one("#filter", Input)
+
     def action_filter(self) -> None:
         """Open the filter's line."""
-        line = self.query_one("#filter", Input)
-        line.add_class("shown")
-        line.focus()
+        self._line.display = True
+        self._line.focus()
+        self.refresh_bindings()
+
+    def action_close(self) -> None:
+        """Take the filter away."""
+        self._line.value = ""
+        self._close_line()
 
     def action_page(self, by: int) -> None:
         """Turn the page."""
         self._page = max(0, self._page + by)
         self._again()
 
-    @on(Input.Changed, "#filter")
+    @on(Input.Changed)
     def _filter_as_typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._filter, self._page = event.value, 0
-        self._again()
+        if event.value != self._filter:
+            self._filter, self._page = event.value, 0
+            self._again()
+            self.post_message(self.Filtered(self._filter))
+            self.refresh_bindings()
 
-    @on(Input.Submitted, "#filter")
+    @on(Input.Submitted)
     def _filter_done(self, event: Input.Submitted) -> None:
         event.stop()
-        self._close_filter()
+        self._close_line()
 
-    def key_escape(self) -> None:
-        """Close the filter, or take it away."""
-        line = self.query_one("#filter", Input)
-        if not line.has_focus:
-            line.value = ""
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        line = self.query_one("#filter", Input)
-        line.remove_class("shown")
-        self.screen.set_focus(None)
-        self.post_message(self.Filtered(self._filter))
+    def _close_line(self) -> None:
+        self._line.display = False
+        self.focus()
+        self.refresh_bindings()
 
     def _again(self) -> None:
         if self._seen is not None:

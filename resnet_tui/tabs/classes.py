@@ -137,7 +137,7 @@ class ClassesTab(Panel, can_focus=True):
         if self._shown is not None:
             rows = min(len(self._shown.per_class) + 2, (self.size.height - 1) * 3 // 5)
             self.query_one("#parts").styles.grid_rows = f"{rows} 1fr"
-        self.query_one("#head", Static).update(self._head(pages))
+        self.query_one("#head", Static).update(self._head(pages), layout=False)
         had_focus = self.has_focus
         self.can_focus = self._shown is None  # from then on its parts have the keys
         if had_focus and not self.can_focus:

@@ -72,17 +72,19 @@ class GradientsTab(Panel):
             self._part.show(state, view)
             return
         shown = norms.norms(state, view)
-        self._facts.update(Text(" · ".join(shown.facts()) or norms.absence(state)))
-        self._map.show(state, view)
+        self._facts.update(Text(" · ".join(shown.facts()) or norms.absence(state)), layout=False)
+        self._map.show(state, view, shown)
         each = self._map.rows_each() if not self._list.by_norm else 0
         self._list.show_norms(shown, state.gradients, max(1, each))
         self._map.name_parts(not each)
         self._map.select(self._list.part)
 
-    def focus(self, scroll_visible: bool = True) -> "GradientsTab":
+    def take_keys(self) -> None:
         """Give the keys to the list, or to the open part."""
-        (self._part if self.has_class("open") else self._list).focus(scroll_visible)
-        return self
+        if self.has_class("open"):
+            self._part.take_keys()
+        else:
+            self._list.focus()
 
     def on_resize(self) -> None:
         """Leave the room to the list where there is little, and draw again."""
@@ -115,9 +117,13 @@ class GradientsTab(Panel):
 
     def _turn(self, *, opened: bool) -> None:
         self.set_class(opened, "open")
-        self._again()
-        self.focus()
         self.refresh_bindings()
+        self.call_after_refresh(self._turned)
+
+    def _turned(self) -> None:
+        """Draw what is seen now, once it has its size."""
+        self._again()
+        self.take_keys()
 
     def _again(self) -> None:
         if self._shown is not None:
@@ -125,15 +131,13 @@ class GradientsTab(Panel):
 
     @on(Rows.Moved)
     def _chosen(self, event: Rows.Moved) -> None:
-        if event.rows is self._list:
-            event.stop()
-            self._map.select(self._list.part)
+        event.stop()
+        self._map.select(self._list.part)
 
     @on(Rows.Opened)
     def _opened(self, event: Rows.Opened) -> None:
-        if event.rows is self._list:
-            event.stop()
-            self.action_open()
+        event.stop()
+        self.action_open()
 
     @on(HeatMap.Picked)
     def _picked(self, event: HeatMap.Picked) -> None:

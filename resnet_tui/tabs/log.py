@@ -133,4 +133,4 @@ class LogTab(Panel):
         if self.query_one(Input).value:
             number, count = view.place
             text += f" · match {number:,} of {count:,}" if count else " · no match"
-        self.query_one("#place", Static).update(Text(text, no_wrap=True, overflow="ellipsis"))
+        self.query_one("#place", Static).update(Text(text, no_wrap=True, overflow="ellipsis"), layout=False)

@@ -49,7 +49,6 @@ class EpochTable(Widget):
 class OverviewTab(Panel):
     """Charts in a grid of two columns, three on a wide screen."""
 
-    takes_keys = False
     topics = frozenset({"run", "steps", "evaluations", "gradients", "marks"})
     DEFAULT_CSS = """
     OverviewTab { layout: grid; grid-size: 2 2; grid-gutter: 0; }
@@ -85,6 +84,10 @@ class OverviewTab(Panel):
         self.set_class(event.size.width >= _WIDE, "wide")
         self.set_class(event.size.height < 12, "low")
         self.set_class(event.size.width < 50, "narrow")
+
+    def take_keys(self) -> None:
+        """Leave the keys to the screen: there are none that only work here."""
+        self.screen.set_focus(None)
 
     def show(self, state: RunState, view: View) -> None:
         """Draw what is displayed."""

@@ -9,7 +9,6 @@ from resnet_tui.charts import norms
 from resnet_tui.charts.curves import part_norm
 from resnet_tui.charts.norms import GLYPHS, WORDS
 from resnet_tui.panel import Panel
-from resnet_tui.run.gradient_history import RECENT
 from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 from resnet_tui.widgets.chart import Chart
@@ -49,17 +48,16 @@ class PartView(Panel):
         if state.model is None or self.part >= len(parts):
             return
         shown = norms.norms(state, view)
-        self._facts.update(_facts(shown, self.part))
+        self._facts.update(_facts(shown, self.part), layout=False)
         self._chart.plot = part_norm(state, view, self.part)
         config = state.summary.config
         batch = config.train.batch_size // config.optim.accumulate if config is not None else 1
         self._tree.set_rows(within(state.model.rows, parts[self.part]), batch)
-        self._tree.set_norms(norms.by_part(shown))
+        self._tree.set_norms(norms.by_part(shown), shown.moment)
 
-    def focus(self, scroll_visible: bool = True) -> "PartView":
+    def take_keys(self) -> None:
         """Give the keys to the table."""
-        self._tree.focus(scroll_visible)
-        return self
+        self._tree.focus()
 
 
 def _facts(shown: norms.Norms, part: int) -> Text:
@@ -70,7 +68,7 @@ def _facts(shown: norms.Norms, part: int) -> Text:
     ratio = shown.ratio(part)
     value = norms.number(shown.values[part])
     facts = [
-        f"norm at {shown.place} {value}" if shown.place else f"norm {value} (mean of {RECENT})",
+        f"norm {value} ({shown.moment})",
         f"{ratio} median" if ratio else "",
     ]
     if (flag := shown.flag(part)) != "":

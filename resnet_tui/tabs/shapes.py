@@ -41,9 +41,9 @@ class ShapesTab(Panel):
             return
         batch = config.train.batch_size // config.optim.accumulate if config is not None else 1
         self._tree.set_rows(state.model.rows, batch)
-        self._tree.set_norms(norms.by_part(norms.norms(state, view)))
+        shown = norms.norms(state, view)
+        self._tree.set_norms(norms.by_part(shown), shown.moment)
 
-    def focus(self, scroll_visible: bool = True) -> "ShapesTab":
+    def take_keys(self) -> None:
         """Give the keys to the table."""
-        self._tree.focus(scroll_visible)
-        return self
+        self._tree.focus()

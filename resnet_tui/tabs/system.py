@@ -17,21 +17,12 @@ from engine.events import System
 from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.budget import SHORTEST, Budget
+from resnet_tui.charts.curves import USE
 from resnet_tui.panel import Panel
-from resnet_tui.run.state import SYSTEM_FIELDS, RunState, Topic
+from resnet_tui.run.state import RunState, Topic
 from resnet_tui.view import View
 from resnet_tui.widgets.meter import Meter
 
-_NAMES = {
-    "cpu_percent": "run processor",
-    "memory_bytes": "run memory",
-    "host_cpu_percent": "host processor",
-    "host_memory_bytes": "host memory",
-    "device_percent": "device use",
-    "device_memory_bytes": "device memory",
-    "device_watts": "device power",
-    "device_celsius": "device heat",
-}
 _WIDE = 100
 """Columns from which the facts stand beside the meters."""
 _TALL = 26
@@ -62,7 +53,7 @@ class SystemTab(Panel):
         """Show what ``budget`` measures of the dashboard, and the folder of ``run`` where there is one."""
         super().__init__()
         self._budget, self._run = budget, run
-        self._meters = {name: Meter(_NAMES[name]) for name in SYSTEM_FIELDS}
+        self._meters = {name: Meter(use.name) for name, use in USE.items()}
         self._process = psutil.Process()
         self._state: RunState | None = None
 
@@ -112,12 +103,12 @@ class SystemTab(Panel):
 
     def _cost(self) -> list[tuple[str, str]]:
         return [
-            ("processor", f"{self._budget.cores * 100:.1f} % of one core"),
+            ("processor", f"{words.percent(self._budget.cores, 1)} of one core"),
             ("memory", words.size(self._process.memory_info().rss)),
             ("drawing", f"{self._budget.drawings:.1f} times a second, at most {1 / SHORTEST:.0f}"),
             (
                 "budget",
-                f"{self._budget.share * 100:.0f} % of one core; it draws less often where that would take more",
+                f"{words.percent(self._budget.share, 0)} of one core; it draws less often where that would take more",
             ),
         ]
 
@@ -151,11 +142,11 @@ def _value(name: str, state: RunState) -> str:
 def _written(name: str, value: float) -> str:
     match name:
         case "cpu_percent":
-            return f"{value:.0f} % of one core"
+            return f"{words.percent(value / 100, 0)} of one core"
         case "host_cpu_percent":
-            return f"{value:.0f} % of all cores"
+            return f"{words.percent(value / 100, 0)} of all cores"
         case "device_percent":
-            return f"{value:.0f} %"
+            return words.percent(value / 100, 0)
         case "device_watts":
             return f"{value:.0f} W"
         case "device_celsius":

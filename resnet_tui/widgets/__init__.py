@@ -1,1 +1,1 @@
-"""Widgets that more than one screen shows."""
+"""What draws: charts, heat map, tables, matrix, pictures, header."""

@@ -6,14 +6,14 @@ from typing import NamedTuple
 from rich.segment import Segment
 
 from resnet_tui.charts import norms
+from resnet_tui.charts.bars import bars
 from resnet_tui.charts.norms import GLYPHS, WORDS, Norms
 from resnet_tui.run.gradient_history import GradientHistory
 from resnet_tui.widgets.rows import Rows
 
-_BARS = " ▁▂▃▄▅▆▇█"
 _FLAT = 0.5
 """Decades: a history that varies by less is drawn about as flat as it is."""
-_NUMBER, _RATIO, _WORD = 8, 8, 13
+_NUMBER, _RATIO, _WORD = 9, 8, 13
 _BARS_LEAST = 8
 
 
@@ -54,7 +54,8 @@ class BlockList(Rows):
         ratio = f"{'× median':>{_RATIO}} " if layout.ratio else ""
         flag = ("flag" if layout.flag > 1 else "").ljust(layout.flag)
         recent = "recent" if layout.bars >= 6 else ""
-        return [Segment(f" {order:{layout.name}} {'norm':>{_NUMBER}} {ratio}{flag} {recent}")]
+        norm = self._norms.moment if self._norms is not None and not self._norms.place else "norm"
+        return [Segment(f" {order:{layout.name}} {norm:>{_NUMBER}} {ratio}{flag} {recent}")]
 
     def row(self, index: int, line: int, width: int) -> list[Segment]:
         """Return a part's values beside its history, which takes all of its lines."""
@@ -65,9 +66,9 @@ class BlockList(Rows):
         if part >= len(shown.values):
             return [Segment(f" {norms.name(shown.parts[part])}" if line == 0 else "", self.style("muted"))]
         history = norms.recent_logs(self._history, part, max(0, layout.bars))
-        bars = Segment(_bars(history, line, self.lines_each), self.style("bars"))
+        recent = Segment(_bars(history, line, self.lines_each), self.style("bars"))
         if line > 0:
-            return [Segment(" " * (width - layout.bars)), bars]
+            return [Segment(" " * (width - layout.bars)), recent]
         flag = shown.flag(part)
         text = f"{GLYPHS[flag]} {WORDS[flag]}" if layout.flag > 1 else GLYPHS[flag]
         name, value = norms.name(shown.parts[part])[: layout.name], norms.number(shown.values[part])
@@ -76,7 +77,7 @@ class BlockList(Rows):
             Segment(f" {name:{layout.name}} {value:>{_NUMBER}} "),
             Segment(ratio, self.style("muted")),
             Segment(f"{text:{layout.flag}} ", self.style(flag if flag in {"vanishing", "exploding"} else "muted")),
-            bars,
+            recent,
         ]
 
     def _layout(self, width: int) -> "_Layout":
@@ -104,13 +105,6 @@ def _bars(logs: list[float], line: int, lines: int) -> str:
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
     spare = max(0.0, _FLAT - (high - low)) / 2
     low, high = low - spare, high + spare
-    full = len(_BARS) - 1
-    below = (lines - 1 - line) * full
-
-    def bar(log: float) -> str:
-        if math.isnan(log):
-            return "!"
-        height = 1 + round((log - low) / (high - low) * (full * lines - 1))
-        return _BARS[min(max(height - below, 0), full)]
-
-    return "".join(map(bar, logs))
+    scale = (8 * lines - 1) / (high - low)
+    heights = (None if math.isnan(log) else 1 + round((log - low) * scale) for log in logs)
+    return bars(heights, lines - 1 - line)

@@ -11,7 +11,7 @@ from resnet_tui.charts.plot import Drawing, Plot, draw
 
 
 class Chart(Widget, can_focus=True):
-    """Shows a `Plot`; says where the mouse is on it. The screen holds the cursor and sets it in all its charts."""
+    """Shows a `Plot`, and under the mouse its values. The screen holds the cursor and sets it in all its charts."""
 
     DEFAULT_CSS = """
     Chart {
@@ -22,25 +22,19 @@ class Chart(Widget, can_focus=True):
     """
 
     class CursorMoved(Message):
-        """The mouse moved to another column of the curves, or left the chart."""
+        """A person clicked a place on the axis: the cursor of all charts goes there."""
 
-        def __init__(self, chart: "Chart", x: float | None) -> None:
-            """Say that the mouse is at ``x`` on the axis of ``chart``, or no more on it."""
+        def __init__(self, x: float) -> None:
             super().__init__()
-            self.chart = chart
             self.x = x
-
-        @property
-        def control(self) -> "Chart":
-            """The chart."""
-            return self.chart
 
     def __init__(self, plot: Plot | None = None, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._plot = plot or Plot("")
         self._drawing = Drawing([])
-        self._drawn_for: tuple[Plot, Size, bool, bool, Style] | None = None
-        self._mouse_x: float | None = None
+        self._drawn_for: tuple[Plot, float | None, Size, bool, bool, Style] | None = None
+        self._pointed: float | None = None
+        """Where on the axis the mouse is."""
 
     @property
     def plot(self) -> Plot:
@@ -72,10 +66,10 @@ class Chart(Widget, can_focus=True):
 
     def _draw(self) -> Drawing:
         ascii_only = bool(getattr(self.app, "ascii_only", False))
-        wanted = (self._plot, self.content_size, self.has_focus, ascii_only, self.rich_style)
+        wanted = (self._plot, self._pointed, self.content_size, self.has_focus, ascii_only, self.rich_style)
         if wanted != self._drawn_for:
-            plot, size, focused, ascii_only, style = wanted
-            drawing = draw(plot, size.width, size.height, ascii_only=ascii_only, focused=focused)
+            plot, pointed, size, focused, ascii_only, style = wanted
+            drawing = draw(plot, *size, read_at=pointed, ascii_only=ascii_only, focused=focused)
             strips = [strip.apply_style(style) for strip in drawing.strips]
             self._drawing = Drawing(strips, drawing.canvas, drawing.left)
             self._drawn_for = wanted
@@ -90,22 +84,25 @@ class Chart(Widget, can_focus=True):
         self.refresh()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Follow the mouse."""
-        self._mouse_at(event)
+        """Read the values there."""
+        self._point_at(self._place(event))
 
     def on_click(self, event: events.Click) -> None:
-        """Follow a mouse that reports no moves."""
-        self._mouse_at(event)
+        """Put the cursor there."""
+        self._point_at(x := self._place(event))
+        if x is not None:
+            self.post_message(self.CursorMoved(x))
 
     def on_leave(self, event: events.Leave) -> None:
-        """Let go of the cursor."""
-        if event.node is self and self._mouse_x is not None:
-            self._mouse_x = None
-            self.post_message(self.CursorMoved(self, None))
+        """Read the values at the cursor again."""
+        if event.node is self:
+            self._point_at(None)
 
-    def _mouse_at(self, event: events.MouseEvent) -> None:
+    def _place(self, event: events.MouseEvent) -> float | None:
         offset = event.get_content_offset(self)
-        x = None if offset is None else self.column_to_x(offset.x)
-        if x is not None and x != self._mouse_x:
-            self._mouse_x = x
-            self.post_message(self.CursorMoved(self, x))
+        return None if offset is None else self.column_to_x(offset.x)
+
+    def _point_at(self, x: float | None) -> None:
+        if x != self._pointed:
+            self._pointed = x
+            self.refresh()

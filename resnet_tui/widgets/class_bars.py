@@ -114,11 +114,11 @@ class PairList(LineView):
             return [Segment("no image was taken for another class", _TRACK)]
         pair = self._pairs[row]
         total = sum(self._scores.confusion[pair.true])
-        share = f"{pair.share * 100:5.1f} %  ({pair.images:,} of {total:,})"
-        name = max(1, min(max(map(cell_len, self._names)), _LONGEST_NAME, (self.columns - len(share) - 5) // 2))
+        share, counts = f"  {words.percent(pair.share, 1):>7}", f"  ({pair.images:,} of {total:,})"
+        room = (self.columns - len(share) - len(counts) - len(" → ")) // 2
+        name = max(1, min(max(map(cell_len, self._names)), _LONGEST_NAME, room))
         text = Text(end="", no_wrap=True)
         text.append(f"{fitted(self._names[pair.true], name)} → ")
         text.append(fitted(self._names[pair.predicted], name), "bold")
-        text.append(f"  {pair.share * 100:5.1f} %")
-        text.append(f"  ({pair.images:,} of {total:,})", "dim")
+        text.append(share).append(counts, "dim")
         return self.rendered(text)

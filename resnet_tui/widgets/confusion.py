@@ -17,6 +17,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.widgets import Static
 
+from engine import words
 from engine.events import Evaluated
 from resnet_tui.run.class_scores import abbreviated, class_names, confused_pairs, fitted
 from resnet_tui.widgets import pixels
@@ -188,7 +189,7 @@ class ConfusionGrid(LineView):
         true, predicted = cell
         count, total = self._rows[true][predicted], self._totals[true]
         taken = "right" if true == predicted else f"taken for {self._names[predicted]}"
-        share = f" ({count / total * 100:.1f} %)" if total else ""
+        share = f" ({words.percent(count / total, 1)})" if total else ""
         return f"{self._names[true]} {taken}: {count:,} of {total:,}{share}"
 
     def action_move(self, down: int, right: int) -> None:
@@ -257,4 +258,5 @@ class Confusion(Vertical):
     def on_confusion_grid_pointed(self, event: ConfusionGrid.Pointed) -> None:
         """Name the cell."""
         event.stop()
-        self.query_one(Static).update(Text(self.grid.named(), no_wrap=True, overflow="ellipsis"))
+        named = Text(self.grid.named(), no_wrap=True, overflow="ellipsis")
+        self.query_one(Static).update(named, layout=False)

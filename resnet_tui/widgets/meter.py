@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 from textual.widget import Widget
 
+from resnet_tui.charts.bars import bars
 from resnet_tui.run.series import Bins, Series
 
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
 _BESIDE = 24
 """Columns of the value, where the chart stands beside it."""
 
@@ -34,10 +34,7 @@ def resampled(bins: Bins, columns: int) -> list[float]:
 def column_chart(values: Sequence[float], top: float, height: int) -> list[str]:
     """Draw ``values`` from 0 to ``top`` as columns of eighths of a row, ``height`` rows from the upper one."""
     levels = [round(min(1.0, max(0.0, value / top)) * height * 8) if top > 0 else 0 for value in values]
-    return [
-        "".join(_EIGHTHS[min(8, max(0, level - 8 * below))] for level in levels)
-        for below in range(height - 1, -1, -1)
-    ]
+    return [bars(levels, below) for below in range(height - 1, -1, -1)]
 
 
 class Meter(Widget):

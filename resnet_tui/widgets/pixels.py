@@ -9,18 +9,16 @@ from rich.style import Style
 from textual.app import App
 from textual.color import Color as ThemeColor
 
-RAMP = " .:-=+*#%@"
-"""From nothing to all."""
+from resnet_tui.charts.colours import RAMP, depth
+
 Pixel = tuple[int, int, int]
 Picture = Sequence[Sequence[Pixel]]
 """Rows of red, green and blue, each 0 to 255."""
 
 
 def has_colours(app: App[object]) -> bool:
-    """Whether shades can be told apart: there are at least 256 colours, and a person has not said no to them."""
-    if app.no_color or app.native_ansi_color or getattr(app, "ascii_only", False):
-        return False
-    return app.console.color_system in {"256", "truecolor"}
+    """Whether shades can be told apart."""
+    return depth(app) == "many"
 
 
 def scaled(pixels: bytes, shape: tuple[int, int, int], side: int) -> Picture:

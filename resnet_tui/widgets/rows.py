@@ -49,26 +49,8 @@ class Rows(ScrollView, can_focus=True):
     class Moved(Message):
         """Another row is chosen."""
 
-        def __init__(self, rows: "Rows", index: int) -> None:
-            super().__init__()
-            self.rows, self.index = rows, index
-
-        @property
-        def control(self) -> "Rows":
-            """The list."""
-            return self.rows
-
     class Opened(Message):
         """A person clicked the row that was chosen already."""
-
-        def __init__(self, rows: "Rows", index: int) -> None:
-            super().__init__()
-            self.rows, self.index = rows, index
-
-        @property
-        def control(self) -> "Rows":
-            """The list."""
-            return self.rows
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 (the base class's name)
         super().__init__(id=id)
@@ -101,7 +83,7 @@ class Rows(ScrollView, can_focus=True):
         index = min(max(0, index), max(0, self.count - 1))
         if index != self.cursor:
             self.cursor = index
-            self.post_message(self.Moved(self, index))
+            self.post_message(self.Moved())
             self.refresh()
         self._follow()
 
@@ -164,7 +146,7 @@ class Rows(ScrollView, can_focus=True):
         if index >= self.count:
             return
         if index == self.cursor:
-            self.post_message(self.Opened(self, index))
+            self.post_message(self.Opened())
         self.choose(index)
 
     def on_resize(self) -> None:

@@ -11,8 +11,9 @@ from engine.config import RunConfig
 from engine.summary import RunSummary
 from engine.text import one_line
 from resnet_tui.charts.colours import themed
+from resnet_tui.run.doing import GLYPHS
 from resnet_tui.run.listing import Listed
-from resnet_tui.widgets.run_table import STATES, when
+from resnet_tui.widgets.run_table import when
 
 DIVERGES_AGAIN = "going on would diverge again: start anew with a lower learning rate, a warm-up or clipped gradients"
 
@@ -31,9 +32,8 @@ class RunDetails(Static):
         grid.add_column(overflow="fold")
         for label, text in facts(listed) if listed is not None else ():
             if listed is not None and label == "state":
-                text.stylize(
-                    themed(self.app, STATES[listed.entry.state][1], bold=True), end=len(listed.entry.state) + 2
-                )
+                meaning = GLYPHS[listed.doing][1]
+                text.stylize(themed(self.app, meaning, bold=True), end=len(listed.doing) + 2)
             grid.add_row(Text(label), text)
         self.update(grid)
 
@@ -43,7 +43,7 @@ def facts(listed: Listed) -> Iterator[tuple[str, Text]]:
     entry = listed.entry
     reason = f"  {listed.reason}" if listed.reason and not listed.alive else ""
     yield "run", Text(entry.name, "bold")
-    yield "state", Text(f"{STATES[entry.state][0]} {entry.state}{reason}")
+    yield "state", Text(f"{GLYPHS[listed.doing][0]} {listed.doing}{reason}")
     yield "next", Text(advice(listed))
     if listed.config is not None and listed.summary is not None:
         if entry.best_accuracy is not None:

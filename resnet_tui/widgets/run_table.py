@@ -13,20 +13,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from engine import words
-from resnet_tui.charts.colours import Meaning, themed
+from resnet_tui.charts.colours import themed
+from resnet_tui.run.doing import GLYPHS
 from resnet_tui.run.listing import Listed
 
-STATES: dict[str, tuple[str, Meaning]] = {
-    "running": ("●", "success"),
-    "paused": ("=", "warning"),
-    "completed": ("✓", "success"),
-    "stopped": ("■", "warning"),
-    "failed": ("✗", "error"),
-    "diverged": ("✗", "error"),
-    "lost": ("?", "error"),
-    "damaged": ("!", "error"),
-}
-"""The glyph of each state and what its colour means; the word always stands beside them."""
 _BARS = "▁▂▃▄▅▆▇█"
 _LEAST_NAME, _WIDEST_NAME = 14, 44
 
@@ -81,7 +71,7 @@ def _epochs(listed: Listed, width: int) -> Text:
 
 _COLUMNS: dict[str, _Column] = {
     "name": _Column("run", _LEAST_NAME, 0, lambda run, width: Text(shortened(run.entry.name, width), "bold")),
-    "state": _Column("state", 11, 28, lambda run, _: Text(f"{STATES[run.entry.state][0]} {run.entry.state}")),
+    "state": _Column("state", 12, 28, lambda run, _: Text(f"{GLYPHS[run.doing][0]} {run.doing}")),
     "network": _Column("network", 16, 118, lambda run, _: Text(run.entry.network.replace(", shortcut ", " "))),
     "dataset": _Column("dataset", 9, 104, lambda run, _: Text(run.entry.dataset)),
     "epochs": _Column("epochs", 12, 58, _epochs, right=True),
@@ -188,7 +178,7 @@ class RunTable(DataTable[Text]):
         for key, width in self._widths.items():
             cell = _COLUMNS[key].cell(listed, width) if readable or key in _OF_EVERY_RUN else Text("")
             if key == "state":
-                cell.stylize(themed(self.app, STATES[listed.entry.state][1]))
+                cell.stylize(themed(self.app, GLYPHS[listed.doing][1]))
             cell.truncate(width, overflow="ellipsis")
             if _COLUMNS[key].right:
                 cell.align("right", width)

@@ -38,7 +38,7 @@ class ShapeRows(Rows):
     """The table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space", "fold", "fold", id="shapes.fold"),
+        Binding("enter", "fold", "fold", id="shapes.fold"),
         Binding("u", "all('operations')", "unfold all", id="shapes.unfold_all"),
         Binding("U,shift+u", "all('stages')", "fold all", id="shapes.fold_all", key_display="U"),
     ]
@@ -98,7 +98,7 @@ class ShapeRows(Rows):
         self.resized(len(self._seen))
         if node is not None:
             self.choose(self._seen.index(node))
-        self.post_message(self.Moved(self, self.cursor))
+        self.post_message(self.Moved())
 
     def action_fold(self) -> None:
         """Fold or unfold the chosen row; of an operation, its block."""
@@ -206,7 +206,7 @@ class ShapeTree(Widget):
         Begins as far unfolded as all rows fit; with ``unfolded``, with every operation.
         """
         super().__init__()
-        self._rows, self._batch_size = tuple(rows), batch_size
+        self._rows, self._batch_size, self._moment = tuple(rows), batch_size, ""
         self._table = ShapeRows(unfolded=unfolded)
         self._totals = Static(markup=False, id="shape-totals")
         self._detail = Static(markup=False)
@@ -234,9 +234,13 @@ class ShapeTree(Widget):
             if self.is_mounted:
                 self._fill()
 
-    def set_norms(self, found: Mapping[str, tuple[float, Flag]]) -> None:
-        """Show gradient norm and flag beside each part, by its name."""
+    def set_norms(self, found: Mapping[str, tuple[float, Flag]], moment: str) -> None:
+        """Show gradient norm and flag beside each part, by its name; ``moment`` says of when."""
         self._table.set_norms(found)
+        moment = moment if found else ""
+        if moment != self._moment:
+            self._moment = moment
+            self._sum_up()
 
     def focus(self, scroll_visible: bool = True) -> "ShapeTree":
         """Give the keys to the table."""
@@ -249,11 +253,19 @@ class ShapeTree(Widget):
 
     def _fill(self) -> None:
         self._table.set_rows(self._rows)
+        self._sum_up()
+        self._explain()
+
+    def _sum_up(self) -> None:
+        if not self._rows:
+            self._totals.update("", layout=False)
+            return
         params, macs = (sum(getattr(row, name) for row in self._rows) for name in ("params", "macs"))
         kept = words.size(sum(row.activation_bytes for row in self._rows))
         totals = f" {params:,} parameters · {words.count(macs)} MACs a sample · activations {kept}"
-        self._totals.update(Text(f"{totals} at batch {self._batch_size:,}" if self._rows else ""))
-        self._explain()
+        totals += f" at batch {self._batch_size:,}"
+        totals += f" · norms: {self._moment}" if self._moment else ""
+        self._totals.update(Text(totals), layout=False)
 
     @on(Rows.Moved)
     def _moved(self, event: Rows.Moved) -> None:

@@ -5,6 +5,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Size
 
+from engine import words
 from engine.mistakes import Mistake, Mistakes
 from resnet_tui.run.class_scores import class_names, fitted
 from resnet_tui.widgets import pixels
@@ -81,7 +82,7 @@ class Thumbnails(LineView):
         if inner == rows:
             return [Segment(self._caption(item), Style(bold=True))]
         if inner == rows + 1:
-            return [Segment(fitted(f"{item.confidence * 100:.1f} % sure", self._side), _DIM)]
+            return [Segment(fitted(f"{words.percent(item.confidence, 1)} sure", self._side), _DIM)]
         return [Segment(" " * self._side)]
 
     def _caption(self, item: Mistake) -> str:

@@ -1,4 +1,7 @@
 import asyncio
+import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
@@ -13,7 +16,7 @@ PLOT = Plot("Loss", (Line("train", XS, [x / 1000 for x in XS], [x / 1000 for x i
 class ChartApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
-        self.moves: list[float | None] = []
+        self.moves: list[float] = []
 
     def compose(self) -> ComposeResult:
         yield Chart(PLOT, id="first")
@@ -27,28 +30,31 @@ def row(chart: Chart, y: int) -> str:
     return chart.render_line(y).text
 
 
-def test_the_mouse_gives_the_x_of_its_column_and_leaving_gives_none() -> None:
+def test_the_mouse_reads_values_and_only_a_click_moves_the_cursor() -> None:
     async def scenario() -> None:
         app = ChartApp()
         async with app.run_test(size=(80, 24)) as pilot:
-            chart = app.query_one("#first", Chart)
+            chart, other = app.query(Chart)
             left = max(row(chart, 1).find(edge) for edge in "│┤") + 1
             width = chart.content_size.width - left
-            await pilot.click(chart, offset=(left + width // 4, 5))
+            chart.plot = other.plot = replace(PLOT, cursor=500.0)
             await pilot.pause()
-            assert app.moves[-1] == pytest.approx(250, abs=1000 / width)
-            assert abs(chart.x_step() - 1000 / width) < 1e-9
-            seen = len(app.moves)
+            before = row(other, 0)
+            guide = row(chart, 2).index("│", left)
             await pilot.hover(chart, offset=(left + width // 4, 6))
             await pilot.pause()
-            assert len(app.moves) == seen, "the same column is no news"
-            await pilot.hover(chart, offset=(chart.size.width // 2, 5))
-            await pilot.pause()
-            assert app.moves[-1] == pytest.approx(500, abs=40)
+            assert re.search(r"step 2[45]\d  ━ train 0.2[45]", row(chart, 0))
+            assert row(chart, 2).index("│", left) == guide, "the cursor stays"
+            assert row(other, 0) == before, "so does what others read"
             assert chart.column_to_x(0) is None, "beside the curves"
-            await pilot.hover(app.query(Chart).last(), offset=(30, 5))
+            await pilot.hover(other, offset=(30, 5))
             await pilot.pause()
-            assert app.moves[-1] is None
+            assert "step 500" in row(chart, 0), "without the mouse the cursor's values are read again"
+            assert app.moves == []
+            await pilot.click(chart, offset=(left + width // 4, 5))
+            await pilot.pause()
+            assert app.moves == [pytest.approx(250, abs=1000 / width)]
+            assert abs(chart.x_step() - 1000 / width) < 1e-9
 
     asyncio.run(scenario())
 
@@ -56,9 +62,9 @@ def test_the_mouse_gives_the_x_of_its_column_and_leaving_gives_none() -> None:
 def test_it_draws_only_when_what_it_shows_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[int, int]] = []
 
-    def counted(plot: Plot, width: int, height: int, *, ascii_only: bool, focused: bool) -> Drawing:
+    def counted(plot: Plot, width: int, height: int, **how: Any) -> Drawing:
         drawn.append((width, height))
-        return draw(plot, width, height, ascii_only=ascii_only, focused=focused)
+        return draw(plot, width, height, **how)
 
     monkeypatch.setattr("resnet_tui.widgets.chart.draw", counted)
 

@@ -1,6 +1,7 @@
 """Runs side by side: curves, figures, and only the settings that differ."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from support import tiny, train
 from textual.pilot import Pilot
 
 from engine import run_dir
-from engine.events import Event, RunStarted
+from engine.events import Event, RunStarted, encode
 from engine.run_dir import RunDir
+from resnet_tui.charts.comparison import Figure, best_text
+from resnet_tui.charts.plot import readings
 from resnet_tui.screens.compare import CompareScreen
 from resnet_tui.widgets.chart import Chart
 
@@ -121,6 +124,41 @@ def test_every_size_shows_something(pair: list[RunDir], size: tuple[int, int]) -
     drive(CompareScreen(pair), steps, size)
 
 
+def test_six_runs_are_told_apart_without_colour(tmp_path: Path) -> None:
+    accuracies = [0.3 + epoch / 100 for epoch in range(40)]
+    runs = [keep(tmp_path, str(n), MadeRun(40).whole([value + n / 20 for value in accuracies])) for n in range(6)]
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: {line.name for line in charts(app)["test accuracy"].plot.lines} == set("123456"))
+        await pilot.pause()
+        title = app.seen().splitlines()[1]
+        assert all(f"{glyph} {number}" in title for number, glyph in enumerate("━╍┅●◆×", 1)), title
+        plot = charts(app)["test accuracy"].plot
+        assert dict(readings(plot, 8))["6"] == pytest.approx(0.3 + 0.07 + 0.25), "between two markers"
+
+    drive(CompareScreen(runs), steps, (200, 60))
+
+
+def test_a_live_run_is_shown_as_of_when_it_was_read(pair: list[RunDir]) -> None:
+    pair[0].events.write_bytes(b"".join(map(encode, [*MadeRun(3).begin(), *MadeRun(3).epoch(1)])))
+    pair[0].acquire()
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot)
+        assert re.search(r"2 runs over epochs, 1 live, as of \d\d:\d\d", app.seen())
+        assert "training" in app.seen()
+
+    drive(CompareScreen(pair), steps)
+    pair[0].release()
+
+
+def test_figures_that_read_the_same_are_equally_good() -> None:
+    row = [Figure("best", text, value, "higher") for text, value in (("81.94 %", 0.81941), ("81.94 %", 0.81939))]
+    assert best_text(row) == ""
+    assert best_text([*row, Figure("best", ""), Figure("best", "80.00 %", 0.8, "higher")]) == "81.94 %"
+    assert best_text([row[0]._replace(better="lower"), Figure("best", "7.00 %", 0.07, "lower")]) == "7.00 %"
+
+
 def test_real_runs_have_gradients_too(tmp_path: Path) -> None:
     for seed in (1, 2):
         train(tiny(train__seed=seed), tmp_path)
@@ -130,8 +168,14 @@ def test_real_runs_have_gradients_too(tmp_path: Path) -> None:
         norm = charts(app)["gradient norm"]
         assert norm.display
         assert [len(line.xs) > 2 for line in norm.plot.lines] == [True, True]
-        await pilot.hover(norm, offset=(20, 5))
-        await pilot.pause()
-        assert len({chart.plot.cursor for chart in app.first.query(Chart)} - {None}) == 1
+
+        def cursors() -> set[float | None]:
+            return {chart.plot.cursor for chart in app.first.query(Chart)}
+
+        await pilot.click(norm, offset=(20, 5))
+        await until(pilot, lambda: len(cursors()) == 1 and cursors() != {None})
+        await pilot.press("escape")
+        await until(pilot, lambda: cursors() == {None})
+        assert app.screen is app.first
 
     drive(CompareScreen(list(run_dir.iterate(tmp_path))), steps)

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from textual.app import App
+from textual.binding import ActiveBinding, Binding
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.confirm import Choice, Confirm
+from resnet_tui.screens.help import Help
 
 HOSTILE = "[/red] [@click=app.exit]x[/]"
 CHOICES = (
@@ -104,6 +106,41 @@ def test_a_value_is_taken_once_it_is_valid() -> None:
         await pilot.press("backspace", "1", "2", "enter")
 
     assert answers(AskValue("Epochs", f"How many? {HOSTILE}", "10", problem), drive) == ["12"]
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24)])
+def test_the_field_is_seen_in_every_size(size: tuple[int, int]) -> None:
+    async def drive(pilot: Pilot[None]) -> None:
+        await pilot.pause()
+        screen, field = pilot.app.screen, pilot.app.screen.query_one(Input)
+        assert screen.region.contains_region(field.region)
+        assert screen.query_one("#dialog").region.contains_region(field.region)
+        await pilot.press("1", "enter")
+
+    assert answers(AskValue("Epochs", "How many epochs should it be in all? " * 4, "10", problem), drive, size) == [
+        "1"
+    ]
+
+
+def test_the_keys_are_listed_as_they_are() -> None:
+    async def drive() -> None:
+        app = App[None]()
+        async with app.run_test(size=(80, 24)) as pilot:
+            bindings = (
+                Binding("down", "x", "choose", key_display="↑↓", id="a.down"),
+                Binding("f5", "y", "start", tooltip="start the run", key_display="Go", id="a.start"),
+                Binding("ctrl+g", "y", "start", tooltip="start the run", id="a.start"),
+                Binding("tab", "z", "Textual's own"),
+            )
+            app.push_screen(Help([ActiveBinding(app, binding, True, "") for binding in bindings], "keys.toml"))
+            await pilot.pause()
+            lines = app.screen._compositor.render_strips()
+            text = "\n".join("".join(segment.text for segment in strip) for strip in lines)
+        rows = [line.strip("│ ").split() for line in text.splitlines() if " a." in line]
+        assert rows == [["↓", "Choose", "a.down"], ["F5", "^g", "Start", "the", "run", "a.start"]]
+        assert "Textual" not in text
+
+    asyncio.run(drive())
 
 
 def test_a_value_need_not_be_given() -> None:

@@ -46,7 +46,7 @@ def test_a_part_opens_to_its_chart_and_rows_and_closes() -> None:
         await pilot.press("down", "down", "enter")
         await seen(app, pilot, "gradient stage1.block2", "conv1", "Conv2d", "no. 3 of 11 by norm")
         app.look(cursor=3.0)
-        await seen(app, pilot, "norm at step 3 0.700")
+        await seen(app, pilot, "norm 0.700 (step 3)")
         await pilot.press("escape")
         await seen(app, pilot, "step 3 · smallest stem 0.500")
         app.look(cursor=None)
@@ -55,6 +55,69 @@ def test_a_part_opens_to_its_chart_and_rows_and_closes() -> None:
 
     state = state_of(20, lambda part, step: 0.5 + parts(20).index(part) / 10)
     play(GradientsTab(), state, script)
+
+
+def test_a_part_that_is_closed_leaves_every_name_on_the_screen_once() -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await seen(app, pilot, "stage3.block3")
+        before = app.lines()[1:-3]
+        await pilot.press("enter")
+        await seen(app, pilot, "no. 1 of 11 by norm")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.lines()[1:-3] == before, lambda: app.text)
+
+    play(GradientsTab(), state_of(20), script, (120, 32))
+
+
+def test_a_norm_is_said_to_be_a_mean_and_the_total_is_of_the_same_readings() -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await seen(app, pilot, "total 33.2 · mean of 5", "mean of 5 ")  # 11 parts of 10 each, on average
+        app.look(cursor=3.0)
+        await seen(app, pilot, "step 3 · smallest", "total 9.95", " norm ")
+        assert "mean of" not in app.text
+
+    # The last five: 10 times 1/4, 1/2, 1, 2, 4.
+    state = state_of(20, lambda part, step: 3.0 if step < 8 else 10.0 * 2.0 ** (step - 10))
+    play(GradientsTab(), state, script, (120, 32))
+
+
+def test_the_mouse_over_the_picture_reads_and_leaves_the_cursor_alone() -> None:
+    moves: list[float] = []
+
+    class Watching(GradientsTab):
+        def on_chart_cursor_moved(self, message: HeatMap.CursorMoved) -> None:
+            moves.append(message.x)
+
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        heat = app.query_one(HeatMap)
+        place = (heat.size.width // 2, 1)
+        app.look(cursor=2.0)
+        await pilot.hover(heat, offset=place)
+        await seen(app, pilot, "stem 0.500 at step")
+        await pilot.hover(app.query_one(BlockList))
+        await until(pilot, lambda: "at step" not in app.text, lambda: app.text)
+        assert moves == []
+        await pilot.click(heat, offset=place)
+        await until(pilot, lambda: len(moves) == 1, lambda: str(moves))
+        assert 4 < moves[0] < 8
+
+    play(Watching(), state_of(20), script, (120, 32))
+
+
+def test_a_mark_at_the_end_of_the_axis_does_not_cut_its_unit() -> None:
+    state = state_of(20)
+
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        axis = app.query_one(HeatMap)
+        await until(pilot, lambda: any(line.endswith(" step") for line in app.lines()), lambda: app.text)
+        state.apply(ControlApplied(step=12, command="pause", value=None, source="x", id="1"))
+        app.look()
+        await seen(app, pilot, "◆")
+        line = next(line for line in app.lines() if "◆" in line)
+        assert axis.size.width > 40
+        assert not set("step") & set(line.split()[-1]), line
+
+    play(GradientsTab(), state, script, (120, 32))
 
 
 def test_a_click_on_the_picture_chooses_the_part_and_reads_its_value() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from textual.pilot import Pilot
 from tui_support import dashboard, drive, only_run, recorded, run_screen, text_of, until
 
 from engine.config import RunConfig
-from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinished
+from engine.control import StopNow, post
+from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinished, RunStarted
 from engine.run_dir import RunDir
 from resnet_tui.run.replay import SPEEDS, ReplayFeed
 from resnet_tui.run.source import NewRun, ReplayedRun, WatchedRun
-from resnet_tui.screens.run import TABS
+from resnet_tui.screens.run_tabs import TABS
 
 
 def endless(**settings: Any) -> RunConfig:
@@ -26,7 +28,7 @@ def endless(**settings: Any) -> RunConfig:
 
 async def started(pilot: Pilot[None], state: str = "training") -> RunDir:
     screen = run_screen(pilot)
-    await until(pilot, lambda: screen.shown == state)
+    await until(pilot, lambda: screen.doing == state)
     assert screen.run_dir is not None
     return screen.run_dir
 
@@ -39,7 +41,7 @@ async def end(pilot: Pilot[None]) -> None:
     """Stop the run that is on the screen, so that no process outlives the test."""
     screen = run_screen(pilot)
     screen.stop("now")
-    await until(pilot, lambda: screen.shown in {"stopped", "completed", "failed", "lost"})
+    await until(pilot, lambda: screen.doing in {"stopped", "completed", "failed", "lost"})
 
 
 def applied(folder: Path) -> list[str]:
@@ -52,29 +54,29 @@ def test_every_action_reaches_the_engine_and_is_said_to_have(tmp_path: Path, mon
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch, NewRun(endless(), runs)) as pilot:
             screen = run_screen(pilot)
-            assert screen.shown == "starting"
+            assert screen.doing == "starting"
             await started(pilot)
             await pilot.press("p")
-            await until(pilot, lambda: screen.shown == "paused")
-            await until(pilot, lambda: "✓ pause: taken by the engine" in text_of(pilot))
+            await until(pilot, lambda: screen.doing == "paused")
+            await until(pilot, lambda: "✓ pause: the engine took it" in text_of(pilot))
             await pilot.press("c")
-            await until(pilot, lambda: "✓ checkpoint: taken by the engine" in text_of(pilot))
+            await until(pilot, lambda: "✓ saved checkpoints/last.safetensors at step" in text_of(pilot))
             await pilot.press("r")
             await typed(pilot, "0.0125")
-            await until(pilot, lambda: "✓ learning rate 0.0125: taken by the engine" in text_of(pilot))
+            await until(pilot, lambda: "✓ learning rate 0.0125: the engine took it" in text_of(pilot))
             await pilot.press("a")
             await typed(pilot, "7")
-            await until(pilot, lambda: "✓ 7 more epochs: taken by the engine" in text_of(pilot))
+            await until(pilot, lambda: "✓ 7 more epochs: the engine took it" in text_of(pilot))
             assert screen.state.summary.epochs == 5007
             await pilot.press("p")
-            await until(pilot, lambda: screen.shown in {"training", "evaluating"})
+            await until(pilot, lambda: screen.doing in {"training", "evaluating"})
             evaluated = len(of(recorded(runs), Evaluated))
             await pilot.press("e")
-            await until(pilot, lambda: "✓ evaluation: taken by the engine" in text_of(pilot))
+            await until(pilot, lambda: "✓ evaluation: the engine took it" in text_of(pilot))
             await until(pilot, lambda: len(of(recorded(runs), Evaluated)) > evaluated)
             await pilot.press("s")
             await pilot.press("enter")  # the first choice: after this epoch
-            await until(pilot, lambda: screen.shown == "stopped")
+            await until(pilot, lambda: screen.doing == "stopped")
         events = recorded(runs)
         asked = [event.command for event in of(events, ControlApplied)]
         assert asked == [
@@ -112,43 +114,36 @@ def test_a_value_that_the_engine_would_not_take_is_refused_where_it_is_typed(
 
 
 @pytest.mark.parametrize(
-    ("key", "outcome"), [("l", None), ("s", "stopped"), ("escape", None)], ids=["leave", "stop", "cancel"]
+    ("key", "outcome"), [("l", None), ("e", "stopped"), ("s", "stopped"), ("n", None), ("escape", None)]
 )
 def test_quitting_does_to_the_run_what_the_dialog_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, outcome: str | None
 ) -> None:
     runs = tmp_path / "runs"
-    config = tiny(train__epochs=40)
 
     async def test() -> None:
-        async with dashboard(tmp_path, monkeypatch, NewRun(config, runs)) as pilot:
+        async with dashboard(tmp_path, monkeypatch, NewRun(endless(), runs)) as pilot:
             await started(pilot)
-            await pilot.press("p")
-            await until(pilot, lambda: run_screen(pilot).shown == "paused")
             await pilot.press("q")
             await until(pilot, lambda: "Leave it running" in text_of(pilot))
-            await pilot.press("down", "down") if key == "s" else None
-            await pilot.press("enter" if key == "s" else key)
+            await pilot.press(key)
             await pilot.pause()
-            assert pilot.app.is_running == (key == "escape")
-            if key == "escape":
-                await end(pilot)
+            assert pilot.app.is_running == (key in {"n", "escape"})
 
     drive(test)
     run = only_run(runs)
-    if key == "l":
+    if outcome is None:
         assert run.is_alive()
         assert not of(recorded(runs), RunFinished)
-        from engine.control import StopNow, post
-
         post(run.control, StopNow())
     wait_until(lambda: not run.is_alive())
-    assert of(recorded(runs), RunFinished)[-1].outcome == "stopped"
+    finished = of(recorded(runs), RunFinished)[-1]
+    assert finished.outcome == "stopped"
+    if key == "e":  # the epoch was trained to its end
+        assert finished.steps == finished.epochs * of(recorded(runs), RunStarted)[0].steps_per_epoch
 
 
 def wait_until(wanted: Any, timeout: float = 60) -> None:
-    import time
-
     deadline = time.monotonic() + timeout
     while not wanted():
         assert time.monotonic() < deadline
@@ -162,7 +157,7 @@ def test_a_run_that_cannot_begin_says_why_and_the_dashboard_stays(
         source = NewRun(tiny(train__device="cuda:7"), tmp_path / "runs")
         async with dashboard(tmp_path, monkeypatch, source) as pilot:
             screen = run_screen(pilot)
-            await until(pilot, lambda: screen.shown == "failed")
+            await until(pilot, lambda: screen.doing == "failed")
             await until(pilot, lambda: "train.device = 'cuda:7': not on this machine" in text_of(pilot))
             await pilot.press("q")
             await until(pilot, lambda: not pilot.app.is_running)  # nothing to ask about
@@ -178,7 +173,7 @@ def test_a_killed_run_is_lost_within_five_seconds(tmp_path: Path, monkeypatch: p
             started_event = screen.state.started
             assert started_event is not None
             os.kill(started_event.process, signal.SIGKILL)
-            await until(pilot, lambda: screen.shown == "lost", timeout=5)
+            await until(pilot, lambda: screen.doing == "lost", timeout=5)
             await until(pilot, lambda: "lost" in text_of(pilot))
             assert not screen.can_act
 
@@ -192,13 +187,13 @@ def test_two_viewers_see_what_one_of_them_does(tmp_path: Path, monkeypatch: pyte
         async with dashboard(tmp_path, monkeypatch, NewRun(endless(), runs)) as first:
             run = await started(first)
             async with dashboard(tmp_path, monkeypatch, WatchedRun(run, readonly=True)) as second:
-                await until(second, lambda: run_screen(second).shown in {"training", "evaluating"})
+                await until(second, lambda: run_screen(second).doing in {"training", "evaluating"})
                 assert "read-only" in text_of(second)
                 await second.press("p", "c", "s")
                 assert second.app.screen is run_screen(second)  # no dialog either
                 await first.press("p")
                 for pilot in (first, second):
-                    await until(pilot, lambda pilot=pilot: run_screen(pilot).shown == "paused")  # type: ignore[misc]
+                    await until(pilot, lambda pilot=pilot: run_screen(pilot).doing == "paused")  # type: ignore[misc]
                 await first.press("r")
                 await typed(first, "0.001")
                 for pilot in (first, second):
@@ -210,9 +205,9 @@ def test_two_viewers_see_what_one_of_them_does(tmp_path: Path, monkeypatch: pyte
                         ),
                     )
                 await first.press("p")
-                await until(second, lambda: run_screen(second).shown in {"training", "evaluating"})
+                await until(second, lambda: run_screen(second).doing in {"training", "evaluating"})
                 await end(first)
-                await until(second, lambda: run_screen(second).shown == "stopped")
+                await until(second, lambda: run_screen(second).doing == "stopped")
         assert applied(runs) == ["pause", "set_learning_rate", "resume", "stop_now"]
 
     drive(test)
@@ -225,7 +220,7 @@ def test_every_tab_draws_at_every_size(
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run), size=size) as pilot:
             screen = run_screen(pilot)
-            await until(pilot, lambda: screen.shown == "completed")
+            await until(pilot, lambda: screen.doing == "completed")
             for digit, tab in enumerate(TABS, 1):
                 await pilot.press(str(digit))
                 await until(pilot, lambda tab=tab: screen.tab == tab)  # type: ignore[misc]
@@ -244,7 +239,7 @@ def test_a_replay_plays_stands_still_seeks_and_ends_as_the_run_did(
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch, ReplayedRun(finished_run, speed=500)) as pilot:
             screen = run_screen(pilot)
-            await until(pilot, lambda: screen.shown == "completed")
+            await until(pilot, lambda: screen.doing == "completed")
             whole = screen.state.summary
             assert not screen.can_act
             feed = screen.feed
@@ -261,10 +256,10 @@ def test_a_replay_plays_stands_still_seeks_and_ends_as_the_run_did(
                 before = feed.position
                 await pilot.press("shift+right")
                 await until(pilot, lambda before=before: feed.position > before or feed.ended)  # type: ignore[misc]
-            await until(pilot, lambda: screen.shown == "completed")
+            await until(pilot, lambda: screen.doing == "completed")
             assert screen.state.summary.rows == whole.rows
             await pilot.press("shift+left")
-            await until(pilot, lambda: screen.shown != "completed")
+            await until(pilot, lambda: screen.doing != "completed")
 
     drive(test)
 
@@ -288,7 +283,7 @@ def test_keys_can_be_given_other_meanings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
 ) -> None:
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "dashboard.toml").write_text('[keys]\n"view.axis" = "w"\n')
+    (tmp_path / "config" / "keys.toml").write_text('[keys]\n"view.axis" = "w"\n')
 
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
@@ -308,7 +303,7 @@ def test_no_tab_minds_being_resized_while_it_is_shown(
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
             screen = run_screen(pilot)
-            await until(pilot, lambda: screen.shown == "completed")
+            await until(pilot, lambda: screen.doing == "completed")
             for digit in range(1, len(TABS) + 1):
                 await pilot.press(str(digit))
                 for size in ((80, 24), (20, 5), (200, 60), (33, 9), (120, 40)):

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_run import MadeRun
@@ -9,13 +10,16 @@ from runs_support import HOSTILE, Shown, drive, keep, until
 from support import tiny, train
 from textual.pilot import Pilot
 from textual.widgets import Input
+from tui_support import dashboard, text_of
+from tui_support import drive as drive_dashboard
 
 from engine.run_dir import RunDir
 from resnet_tui.messages import OpenRun, ReplayRun, StartRun
+from resnet_tui.run.listing import Scan
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.compare import CompareScreen
 from resnet_tui.screens.confirm import Confirm
-from resnet_tui.screens.runs import RunsScreen
+from resnet_tui.screens.runs import Found, RunsScreen
 from resnet_tui.widgets.run_table import RunTable, plan, shortened, spark
 
 
@@ -266,13 +270,13 @@ def test_a_run_whose_process_is_gone_is_shown_as_lost_within_5_seconds(tmp_path:
     live.acquire()
 
     async def steps(app: Shown, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "● running" in app.seen())
+        await until(pilot, lambda: "● training" in app.seen())
         assert "1 live" in app.seen()
         gone = time.monotonic()
         live.release()
         await until(pilot, lambda: "? lost" in app.seen(), 5)
         assert time.monotonic() - gone < 5
-        assert "running" not in app.seen()
+        assert "● training" not in app.seen()
 
     drive(RunsScreen(tmp_path), steps)
 
@@ -296,7 +300,7 @@ def test_marked_runs_are_compared_and_too_many_are_refused(runs: Path) -> None:
         await pilot.press(*["space"] * 6, "c")
         await pilot.pause()
         assert app.screen is app.first
-        assert "mark 2 to 6 runs" in app.notes()
+        assert "mark 2 to 6 runs to compare; there are 8" in app.notes()
 
     drive(RunsScreen(runs), steps)
 
@@ -310,6 +314,59 @@ def test_without_marks_a_run_is_compared_with_the_one_before(runs: Path) -> None
         await until(pilot, lambda: "3-done" in app.seen() and "2-stopped" in app.seen())
 
     drive(RunsScreen(runs), steps)
+
+
+def test_one_run_is_too_few_to_compare(tmp_path: Path) -> None:
+    keep(tmp_path, "alone", MadeRun(1).whole([0.5]))
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await listed(app, pilot, 1)
+        await pilot.press("c")
+        await until(pilot, lambda: "mark 2 to 6 runs to compare; there is only 1" in app.notes())
+
+    drive(RunsScreen(tmp_path), steps)
+
+
+def test_a_look_that_finds_nothing_new_draws_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, show = list[int](), RunTable.show
+
+    def counted(*given: Any) -> None:
+        drawn.append(1)
+        show(*given)
+
+    monkeypatch.setattr(RunTable, "show", counted)
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await listed(app, pilot, 4)
+        await until(pilot, lambda: "reading" not in app.seen())
+        drawn.clear()
+        paths = frozenset(app.first.query_one(RunTable).shown)
+        app.first.post_message(Found(Scan((), paths, done=True)))
+        await pilot.pause()
+        assert drawn == []
+        app.first.post_message(Found(Scan((), paths - {runs / "3-done"}, done=True)))
+        await until(pilot, lambda: drawn == [1])
+
+    drive(RunsScreen(runs), steps)
+
+
+@pytest.mark.parametrize("screen", ["setup", "runs", "compare"])
+def test_help_and_quit_are_seen_on_80_columns(screen: str, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with dashboard(runs, monkeypatch, size=(80, 24)) as pilot:
+            if screen == "runs":
+                await pilot.press("f4")
+            elif screen == "compare":
+                pilot.app.push_screen(CompareScreen([RunDir(runs / "3-done"), RunDir(runs / "2-stopped")]))
+
+            def keys() -> str:
+                return text_of(pilot).rpartition("\n")[2]
+
+            await until(pilot, lambda: "? help" in keys() and "q quit" in keys())
+            wanted = {"setup": ("F5 start", "^s save"), "runs": ("p replay", "c compare"), "compare": ("x ", "back")}
+            assert all(word in keys() for word in wanted[screen]), keys()
+
+    drive_dashboard(test)
 
 
 def test_a_real_run_is_listed_and_can_go_on(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from engine.helper_messages import HelperFailed, MachineWanted, PreviewWanted, R
 from resnet_tui.messages import StartRun
 from resnet_tui.screens.save_preset import SavePreset
 from resnet_tui.screens.setup import SetupScreen
+from resnet_tui.setup.fields import FIELDS
 from resnet_tui.setup.form import Form
 from resnet_tui.setup.pick import Pick
 from resnet_tui.setup.preview import PreviewPane
@@ -119,6 +120,11 @@ def lines(app: Host) -> list[str]:
     return [form.render_line(y - top).text.rstrip() for y in range(form.virtual_size.height)]
 
 
+def notes(app: Host) -> str:
+    """What the person was told in passing."""
+    return " ".join(note.message for note in app._notifications)
+
+
 def told(app: Host) -> str:
     """The whole form as running text."""
     return " ".join(" ".join(lines(app)).split())
@@ -151,7 +157,7 @@ def test_a_preset_is_found_by_typing() -> None:
         await pilot.press(*"akamaster", "enter")
         await until(pilot, lambda: app.setup.draft.origin == "resnet20-cifar10-akamaster")
         assert any("after the recipe" in line or "ResNet-20 on CIFAR-10" in line for line in lines(app))
-        await until(pilot, lambda: "91.25%" in facts(app), 30)  # what He et al. published
+        await until(pilot, lambda: "91.25 %" in facts(app), 30)  # what He et al. published
 
     run(body, size=(120, 40))
 
@@ -222,15 +228,41 @@ def test_a_dataset_that_is_absent_offers_its_download() -> None:
         await until(pilot, lambda: "absent" in facts(app))
         await until(pilot, lambda: "d" in app.screen.active_bindings)
         assert "d downloads it" in told(app)
+        await go_to(app, pilot, "train.seed")
         await pilot.press("f5")
-        await pilot.pause()
+        await until(pilot, lambda: "d downloads it, or give the folder of a copy" in notes(app))
         assert app.started == []
-        await go_to(app, pilot, "data.dataset")
+        assert app.form.field is not None
+        assert app.form.field.key == "data.dataset"  # where d is a key, and no letter to type
         await pilot.press("left", "left")
         assert app.setup.draft.text("data.dataset") == "digits"
         await until(pilot, lambda: "d" not in app.screen.active_bindings)
 
     run(body)
+
+
+@pytest.mark.parametrize("folder", [None, Path("elsewhere")])
+def test_an_absent_dataset_is_noticed_before_the_helper_is_warm(folder: Path | None, tmp_path: Path) -> None:
+    wanted = build_config(_of("resnet20-cifar10"), {"data.dir": ("", folder and tmp_path / folder)})
+
+    class Cold(Answers):
+        def _ask(self, request: Callable[[int], Request]) -> int:
+            self._id += 1
+            return self._id
+
+    async def main() -> None:
+        app = Host(wanted, Cold)
+        async with app.run_test() as pilot:
+            await pilot.press("f5")
+            what = "give the folder of a copy" if folder is None else "give another folder"
+            await until(pilot, lambda: "d downloads it" in notes(app) and what in notes(app))
+            assert app.started == []
+            await pilot.press("r", "ctrl+home", "down", "down")
+            app.form.set_value(FIELDS["data.dataset"], "digits")
+            await pilot.press("f5")
+            await until(pilot, lambda: app.started)
+
+    asyncio.run(main())
 
 
 class Fetched:
@@ -264,7 +296,10 @@ def test_a_download_shows_how_far_it_is_and_can_be_ended(monkeypatch: pytest.Mon
         (download,) = Fetched.made
         assert (download.dataset, download.folder) == ("cifar10", tmp_path)
         download.on_progress(Progress(activity="downloading", done=42, total=100, unit="bytes"))
-        await until(pilot, lambda: "42%" in bar() and "downloading" in bar())
+        await until(pilot, lambda: "42 %" in bar() and "downloading" in bar())
+        await pilot.press("f5")
+        await until(pilot, lambda: "start when it is downloaded" in notes(app))
+        assert app.started == []
         await pilot.press("d")
         await until(pilot, lambda: "not here yet" in bar())
         await pilot.click("DownloadBar Button")
@@ -276,7 +311,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_ended(monkeypatch: pytest.Mon
 def test_what_is_set_up_can_be_kept_as_a_preset() -> None:
     async def body(app: Host, pilot: "Pilot[None]") -> None:
         await go_to(app, pilot, "model.depth")
-        await pilot.press("3", "2", "s")
+        await pilot.press("3", "2", "ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, SavePreset))
 
         def said() -> str:
@@ -290,7 +325,7 @@ def test_what_is_set_up_can_be_kept_as_a_preset() -> None:
         await until(pilot, lambda: app.setup.draft.origin == "mine")
         assert presets.user_names() == ["mine"]
 
-        await pilot.press("s")
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, SavePreset))
         await pilot.press("enter")
         await until(pilot, lambda: "replaces it" in said())

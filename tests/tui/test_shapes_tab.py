@@ -27,13 +27,16 @@ def test_a_deep_network_begins_with_its_stages_and_unfolds() -> None:
         )
         await pilot.press("down", "enter")
         await seen(app, pilot, "▾ stage1", "▸ block1")
-        await pilot.press("down", "space")
+        await pilot.press("down", "enter")
         await seen(app, pilot, "▾ block1", "conv1", "norm1")
         await pilot.press("down", "enter")
         await until(pilot, lambda: "BatchNorm2d" not in app.text, lambda: app.text)
         table = app.query_one(ShapeRows)
         assert table.node is not None
         assert table.node.row.name == "stage1.block1", "folding from within goes to what was folded"
+        await pilot.press("space")
+        await pilot.pause()
+        assert "▸ block1" in app.text, "space is a replay's key"
         await pilot.press("u")
         await until(pilot, lambda: table.count > 4800, lambda: str(table.count))
         await pilot.press("end")

@@ -3,13 +3,26 @@ import math
 import random
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import plotext
 import pytest
+from made_run import MadeRun
 
-from resnet_tui.charts.axes import Span, XKind, span, x_ticks, y_ticks
+from engine.events import RunStarted
+from engine.literature import CIFAR10_CLASSES
+from resnet_tui.charts import curves
+from resnet_tui.charts.axes import Span, span, x_ticks, y_ticks
+from resnet_tui.charts.bars import bars
+from resnet_tui.charts.colours import depth
+from resnet_tui.charts.heat_scale import FEW, MANY, NONE, palette
 from resnet_tui.charts.plot import Drawing, Level, Line, Mark, Plot, draw, readings
-from resnet_tui.charts.strokes import Canvas
+from resnet_tui.charts.strokes import Canvas, samples
+from resnet_tui.run.state import RunState
+from resnet_tui.view import Axis, View
+from resnet_tui.widgets.pixels import has_colours
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (10, 3), (15, 4), (16, 4), (20, 5), (40, 8), (100, 15), (300, 100)]
 HOSTILE = {
@@ -180,7 +193,7 @@ def test_marks_and_levels_are_drawn_in_range_and_left_out_off_it() -> None:
     )
     shown = "\n".join(text(draw(plot, 80, 14)))
     assert "┊lr 0.01" in shown
-    assert "published 90.00% ╌╌" in shown
+    assert "published 90.00 % ╌╌" in shown
     assert not any(word in shown for word in ("late", "never", "early", "endless"))
     zoomed = "\n".join(text(draw(Plot("A", (line,), plot.marks, plot.levels, y_range=(0.4, 0.6)), 80, 14)))
     assert "published" not in zoomed
@@ -232,8 +245,8 @@ def labels(ticks: list[tuple[float, str]]) -> list[str]:
 
 
 def test_ticks_are_written_for_people() -> None:
-    assert labels(y_ticks(Span(0, 1), 5, percent=True)) == ["0%", "20%", "40%", "60%", "80%", "100%"]
-    assert labels(y_ticks(Span(0.9, 0.93), 4, percent=True)) == ["90%", "91%", "92%", "93%"]
+    assert labels(y_ticks(Span(0, 1), 5, percent=True)) == ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"]
+    assert labels(y_ticks(Span(0.9, 0.93), 4, percent=True)) == ["90 %", "91 %", "92 %", "93 %"]
     assert labels(y_ticks(Span(0.0, 2.6), 6)) == ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]
     assert labels(y_ticks(Span(0.0, 1.0), 4)) == ["0.00", "0.25", "0.50", "0.75", "1.00"]
     assert labels(y_ticks(Span(1e-4, 0.2, log=True), 6)) == ["1e-4", "1e-3", "1e-2", "1e-1"]
@@ -247,7 +260,7 @@ def test_ticks_are_written_for_people() -> None:
 
 
 @pytest.mark.parametrize("kind", ["step", "epoch", "time"])
-def test_ticks_stay_few_and_in_range_whatever_the_range(kind: XKind) -> None:
+def test_ticks_stay_few_and_in_range_whatever_the_range(kind: Axis) -> None:
     chance = random.Random(3)
     for _ in range(300):
         low = chance.choice([0.0, 1.0, -1.0]) * 10 ** chance.uniform(-300, 299)
@@ -256,3 +269,60 @@ def test_ticks_stay_few_and_in_range_whatever_the_range(kind: XKind) -> None:
             assert len(ticks) <= 7
             slack = (axis.high - axis.low) * 1e-6
             assert all(axis.low - slack <= value <= axis.high + slack for value, _ in ticks)
+
+
+def test_the_published_accuracy_is_written_once() -> None:
+    state = RunState()
+    start, *rest = MadeRun().whole([0.5, 0.6])
+    assert isinstance(start, RunStarted)
+    for event in (replace(start, classes=CIFAR10_CLASSES), *rest):
+        state.apply(event)
+    known = curves.known_accuracy(state)
+    assert known is not None
+    shown = "\n".join(text(draw(curves.accuracy(state, View()), 120, 14)))
+    assert shown.count(f"{known.accuracy * 100:.2f}") == 1
+
+
+def test_bars_stand_on_each_other_row_by_row() -> None:
+    heights = [0, 1, 8, 9, 16, None]
+    assert bars(heights, 1) == "   ▁█!"
+    assert bars(heights) == " ▁███!"
+
+
+@pytest.mark.parametrize(
+    ("system", "no_color", "native", "ascii_only", "expected"),
+    [
+        ("truecolor", False, False, False, "many"),
+        ("256", False, False, False, "many"),
+        ("truecolor", False, True, False, "few"),
+        ("standard", False, False, False, "few"),
+        ("truecolor", True, False, False, "none"),
+        ("truecolor", False, False, True, "none"),
+        (None, False, False, False, "none"),
+    ],
+)
+def test_how_many_colours_there_are_has_one_rule(
+    system: str | None, no_color: bool, native: bool, ascii_only: bool, expected: str
+) -> None:
+    app: Any = SimpleNamespace(
+        console=SimpleNamespace(color_system=system),
+        no_color=no_color,
+        native_ansi_color=native,
+        ascii_only=ascii_only,
+    )
+    assert depth(app) == expected
+    assert palette(app) == {"none": NONE, "few": FEW, "many": MANY}[expected]
+    assert has_colours(app) is (expected == "many")
+
+
+def test_what_can_be_drawn_is_the_same_whether_it_is_told_fast_or_value_by_value() -> None:
+    chance = random.Random(5)
+    xs = [float(x) for x in range(500)]
+    lows, highs = zip(*(sorted((chance.random(), chance.random())) for _ in xs), strict=True)
+    fast = samples(xs, lows, highs, log=True)
+    odd = samples([math.nan, *xs], [1.0, *lows], [1.0, *highs], log=True)
+    assert fast == odd == (tuple(xs), lows, highs)
+    for bad in (math.nan, math.inf, -math.inf, -1.0, 0.0):
+        spoilt = (*highs[:250], bad, *highs[251:])
+        assert samples(xs, lows, spoilt, log=True)[0] == (*xs[:250], *xs[251:])
+    assert samples(xs[::-1], lows, highs, log=True) == (tuple(xs), lows[::-1], highs[::-1])

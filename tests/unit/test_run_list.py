@@ -9,7 +9,7 @@ from pathlib import Path
 from made_run import MadeRun
 
 from engine.config_file import to_toml
-from engine.events import Event, encode
+from engine.events import ControlApplied, Event, Progress, encode
 from engine.run_dir import RunDir
 from resnet_tui.run.listing import LOOK_SECONDS, SORTS, Listed, RunList, Scan, Watch, matches, read
 
@@ -72,6 +72,26 @@ def test_a_run_is_running_while_it_is_held_and_lost_afterwards(tmp_path: Path) -
     assert states(runs) == {}
 
 
+def test_a_live_run_has_the_word_that_its_own_screen_has(tmp_path: Path) -> None:
+    made = MadeRun(2)
+    evaluates = made.at(Progress(activity="evaluating", done=1, total=2, unit="images"))
+    paused = made.at(ControlApplied(step=10, command="pause", value=None, source="viewer", id="1"))
+    events: list[Event] = []
+    for more, word in (
+        ([], "preparing"),
+        ([*made.begin(), *made.epoch(1)], "training"),
+        ([evaluates], "evaluating"),
+        ([paused], "paused"),
+        ([made.finish()], "running"),  # somebody goes on with it and has not said what it does
+    ):
+        events += more
+        run = keep(tmp_path, word, events)
+        run.acquire()
+        assert read(run).doing == word
+        run.release()
+    assert read(run).doing == "completed"
+
+
 def test_a_run_that_somebody_goes_on_with_is_noticed_before_it_says_anything(tmp_path: Path) -> None:
     run = keep(tmp_path, "a", MadeRun(1).whole([0.5]))
     runs = RunList(tmp_path)
@@ -110,9 +130,9 @@ def test_orders(tmp_path: Path) -> None:
 
 
 def test_a_filter_wants_every_word_somewhere(tmp_path: Path) -> None:
-    entry = read(keep(tmp_path, "20260101-mine-s3", MadeRun(1).whole([0.5]))).entry
-    assert all(matches(entry, words) for words in ("", "MINE", "resnet-20 completed", "digits s3"))
-    assert not any(matches(entry, words) for words in ("lost", "mine lost", "s3 cifar10"))
+    listed = read(keep(tmp_path, "20260101-mine-s3", MadeRun(1).whole([0.5])))
+    assert all(matches(listed, words) for words in ("", "MINE", "resnet-20 completed", "digits s3"))
+    assert not any(matches(listed, words) for words in ("lost", "mine lost", "s3 cifar10"))
 
 
 def test_a_watch_tells_of_a_death_in_time_and_rests_when_told(tmp_path: Path) -> None:

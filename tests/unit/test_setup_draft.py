@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from engine import presets
 from engine.config import ARCHITECTURES, RunConfig
 from engine.config_file import build_config
+from engine.literature import published_on
 from resnet_tui.commands.train import _new_config
 from resnet_tui.setup.depths import nearest_depth, next_depth
 from resnet_tui.setup.draft import Draft
@@ -161,6 +162,12 @@ def test_fields_appear_with_the_choices_that_give_them_a_meaning() -> None:
     assert {"schedule.warmup", "schedule.warmup_start"} <= shown(edited(schedule__warmup_epochs="0.5"))
     assert {"data.dir", "data.image_size"} <= shown(edited(data__dataset="imagefolder"))
     assert not {"data.crop_padding", "data.flip", "data.normalise"} & shown(edited("iris"))
+
+
+def test_published_accuracies_are_known_by_the_name_of_the_dataset() -> None:
+    model = edited(model__depth="56", model__shortcut="B").shown.model
+    known = [published_on(model, dataset) for dataset in ("cifar10", "cifar100", "digits")]
+    assert [found and found.accuracy for found in known] == [0.9421, 0.7237, None]
 
 
 def test_depths_are_found_by_the_rule() -> None:

@@ -81,21 +81,35 @@ def test_ascii_takes_as_many_cells(text: str) -> None:
 
 def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "dashboard.toml"
-    wanted = replace(
-        Settings(), theme="nord", axis="time", log=True, keys={"run.pause": "space"}, setup={"name": "x"}
-    )
+    wanted = replace(Settings(), theme="nord", axis="time", log=True, setup={"name": "x"})
     settings.write(path, wanted)
-    assert settings.read(path) == (wanted, "")
+    assert settings.read(path) == wanted
+
+
+BROKEN = [b"\xff\xfe", b"theme = ", b"[keys]\na = 1.5\n[keys]", b"x" * (2 << 20)]
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"axis = 'furlong'", b"\xff\xfe", b"theme = ", b"[keys]\na = 1.5\n[keys]", b"log = 'perhaps'", b"x" * (2 << 20)],
+    "content", [*BROKEN, b"axis = 'furlong'", b"log = 'perhaps'", b"smoothing = 1.0", b"new = 1"]
 )
-def test_a_mistake_in_the_settings_is_said_and_costs_no_session(tmp_path: Path, content: bytes) -> None:
+def test_settings_that_are_not_ours_cost_no_session(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "dashboard.toml"
     path.write_bytes(content)
-    read, problem = settings.read(path)
-    assert read == Settings()
-    assert "dashboard.toml" in problem
+    assert settings.read(path) == Settings()
+
+
+@pytest.mark.parametrize("content", [*BROKEN, b"keys = 1", b"[keys]\na = 1", b"[other]"])
+def test_a_mistake_in_the_keys_is_said(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_bytes(content)
+    keys, problem = settings.read_keys(path)
+    assert keys == {}
+    assert "keys.toml" in problem
     assert problem.isprintable()
+
+
+def test_keys_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    assert settings.read_keys(path) == ({}, "")
+    path.write_text('# mine\n[keys]\n"run.pause" = "space"\n')
+    assert settings.read_keys(path) == ({"run.pause": "space"}, "")

@@ -164,7 +164,6 @@ DAMAGE: dict[str, tuple[str, bytes | None]] = {
     "huge": ("config.toml", b"#" * (2 << 20)),
     "log of rubbish": ("events.jsonl", b"\x00" * 4096 + b"\nrubbish\n"),
     "log that is a folder": ("events.jsonl", None),
-    "lock that is a folder": ("lock", None),
 }
 
 

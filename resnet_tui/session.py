@@ -1,0 +1,54 @@
+"""A session of the dashboard: what it needs, and how it ends."""
+
+from __future__ import annotations
+
+import gc
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.run_dir import RunDir
+    from resnet_tui.run.source import RunSource
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal to draw on and to read keys from."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))  # None: closed
+
+
+def need_terminal(command: str) -> None:
+    """Refuse what is of no use without a terminal.
+
+    Raises:
+        UserError: there is none.
+    """
+    from engine.errors import UserError
+
+    if not has_terminal():
+        raise UserError(
+            f"{command} needs a terminal: input or output is a file or a pipe; "
+            "resnet-tui runs lists runs, resnet-tui train --headless trains without a terminal"
+        )
+
+
+def open_dashboard(runs: Path | None, source: RunSource | None, *, ascii_only: bool) -> int:
+    """Run a session on the folder ``runs``, None for the usual one, and return its exit status."""
+    gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
+    from engine.run_dir import DEFAULT_RUNS
+    from resnet_tui.app import Dashboard
+
+    app = Dashboard(runs or DEFAULT_RUNS, source, ascii_only=ascii_only)
+    app.run()
+    if app.left is not None:
+        print(f"{app.left.name} trains on; come back with: resnet-tui watch {shlex.quote(_short(app.left))}")
+    return app.return_code or 0
+
+
+def _short(run: RunDir) -> str:
+    """Return what is enough to find a run from here."""
+    from engine.run_dir import DEFAULT_RUNS
+
+    return run.name if run.path.parent == DEFAULT_RUNS.absolute() else str(run.path)
