@@ -40,7 +40,7 @@ class Header:
 
     seq: Int = 0
     """Position in the run's log, from 0, never repeated; 0 also before ``run_started``."""
-    time: float = 0.0
+    time: Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)] = 0.0
     """Seconds since the epoch."""
 
 

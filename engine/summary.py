@@ -297,7 +297,7 @@ class RunSummary:
                 self._paused, self._mark = False, event.time
             case "stop_after_epoch":
                 self._stop_after = self.epoch
-            case "extend_epochs" if event.value is not None:
+            case "extend_epochs" if event.value is not None and math.isfinite(event.value):
                 self.epochs += int(event.value)
 
 

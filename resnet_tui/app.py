@@ -1,11 +1,8 @@
 """The dashboard: set-up, the run that is looked at, and the list of runs, each a mode of one app."""
 
-import asyncio
 import gc
-import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from engine.config import RunConfig
     from engine.run_dir import RunDir
     from resnet_tui.screens.run import RunScreen
+    from resnet_tui.signals import Signals
 
 
 class Dashboard(App[None]):
@@ -66,6 +64,8 @@ class Dashboard(App[None]):
         self.settings = kept.read(self._folder / "dashboard.toml")
         self._keys, self._keys_problem = kept.read_keys(self._folder / "keys.toml")
         self._ascii = AsciiFilter()
+        self.signals: Signals | None = None
+        """Set by who runs the app in a terminal of its own."""
         self._run: RunScreen | None = None
         """The run that is looked at."""
         self.left: RunDir | None = None
@@ -79,11 +79,12 @@ class Dashboard(App[None]):
         return [*filters, self._ascii] if self.ascii_only else filters
 
     async def on_mount(self) -> None:
-        """Show the first screen, and take the signals that would leave a wrecked terminal."""
+        """Show the first screen."""
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
         self.set_keymap(self._keys)
-        self._own_signals()
+        if self.signals is not None:
+            self.signals.mounted()
         self.call_after_refresh(_collect_garbage_again)
         if self._source is not None:
             await self._show_run(self._source)
@@ -91,13 +92,6 @@ class Dashboard(App[None]):
             await self.switch_mode("setup")
         if self._keys_problem:
             self.notify(self._keys_problem, severity="warning", timeout=15, markup=False)
-
-    def _own_signals(self) -> None:
-        """End in order on whatever asks a program to end; a run goes on, it has a process of its own."""
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"):
-            if (number := getattr(signal, name, None)) is not None:
-                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
     # Screens ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +177,13 @@ class Dashboard(App[None]):
 
     def _performing(self, action: str, node: object) -> Callable[[], object]:
         return lambda: self.call_later(self.run_action, action, node)
+
+    def action_command_palette(self) -> None:
+        """Find an action by name."""
+        from resnet_tui.screens.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_help(self) -> None:
         """Show what the keys do here."""

@@ -39,8 +39,10 @@ def open_dashboard(runs: Path | None, source: RunSource | None, *, ascii_only: b
     gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
     from engine.run_dir import DEFAULT_RUNS
     from resnet_tui.app import Dashboard
+    from resnet_tui.signals import Signals
 
     app = Dashboard(runs or DEFAULT_RUNS, source, ascii_only=ascii_only)
+    app.signals = Signals(app)
     app.run()
     if app.left is not None:
         print(f"{app.left.name} trains on; come back with: resnet-tui watch {shlex.quote(_short(app.left))}")

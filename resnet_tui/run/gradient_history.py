@@ -18,6 +18,8 @@ RULE = f"last {RECENT} readings: ▼ vanishing < 1/{FACTOR:g} of the median part
 """The rule in words, which the screen shows beside the flags."""
 ZERO = -12.0
 """Stands for log10 of zero, and of anything smaller than this."""
+MOST = 30.0
+"""As much as log10 of a norm can be here: beyond is damage, or a run that has ended long ago."""
 _SAMPLED = 4000
 
 Flag = Literal["", "none", "vanishing", "exploding"]
@@ -129,7 +131,7 @@ class GradientHistory:
 def _log(norm: float) -> float:
     if not math.isfinite(norm):
         return math.nan
-    return max(math.log10(norm), ZERO) if norm > 0 else ZERO
+    return min(max(math.log10(norm), ZERO), MOST) if norm > 0 else ZERO
 
 
 def _norm(log: float) -> float:

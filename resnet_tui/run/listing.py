@@ -98,7 +98,7 @@ def read(run: RunDir) -> Listed:
         config = run.config()
         alive = run.is_alive()  # before its log: a run that ends in between is not taken for lost
         summary = read_summary(run.events, steps=False)
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ArithmeticError, ValueError) as error:
         return Listed(run, Entry(name=run.name, state="damaged", reason=one_line(str(error))))
     best = summary.best()
     split = summary.choosing_split

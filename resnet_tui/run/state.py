@@ -110,7 +110,7 @@ class RunState:
             case ControlApplied():
                 self._changed_by(event, now)
             case Pruned():
-                self._mark(event.step, now, f"pruned {event.zeros / event.weights:.0%}")
+                self._mark(event.step, now, f"pruned {event.zeros / max(1, event.weights):.0%}")
             case CheckpointSaved():
                 self.saved = event
                 self.changed.add("run")

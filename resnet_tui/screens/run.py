@@ -1,5 +1,6 @@
 """The run screen: a run's state in tabs, drawn as often as the budget allows, and the keys that look at it."""
 
+import contextlib
 import math
 import platform
 import time
@@ -12,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
-from engine.events import Progress
+from engine.events import Event, Progress
 from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.budget import ALONE, SHARING, Budget
@@ -154,9 +155,10 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self.tab = tab
         switcher = self.query_one(ContentSwitcher)
         if tab not in self._panels:
-            self._panels[tab] = panel = made(tab, self.run_dir, self.budget, self.charts_filter)
+            panel = made(tab, self.run_dir, self.budget, self.charts_filter)
             panel.id = tab
             await switcher.mount(panel)
+            self._panels[tab] = panel
         switcher.current = tab
         self.query_one(TabBar).active = tab
         self.call_after_refresh(self._show_opened)
@@ -247,13 +249,18 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             if batch.restart:
                 self.state = RunState()
             for event in batch.events:
-                self.state.apply(event)
+                self._apply(event)
             self._alive, self._behind = batch.alive, batch.behind
             if time.monotonic() - began > _APPLY_SECONDS:
                 self._wake()
                 break
         if self.doing != before:
             self._state_changed()
+
+    def _apply(self, event: Event) -> None:
+        """Apply an event; one whose numbers no arithmetic can take is damage, and costs only itself."""
+        with contextlib.suppress(ArithmeticError, ValueError):
+            self.state.apply(event)
 
     def _state_changed(self) -> None:
         self.state.changed.add("run")
@@ -278,7 +285,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
 
     def _tick(self) -> None:
         """Draw what changed, where the budget allows it now."""
-        if not self.is_current or not self.budget.due():
+        if not self.is_current or not self.budget.due() or not self._can_draw():
             return
         self._hear()
         changed: set[Topic] = set()
@@ -303,11 +310,17 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
 
     def draw_all(self) -> None:
         """Draw at once, since a person asked to see it."""
-        if not self.is_mounted or not self.is_attached:
+        if not self._can_draw():
             return
         self.draw_header()
         if panel := self._panels.get(self.tab):
             panel.show(self.state, self.view)
+
+    def _can_draw(self) -> bool:
+        """Whether there is something to draw on: not while the screen or its tab is made or taken down."""
+        panel = self._panels.get(self.tab)
+        whole = self.is_running and self.is_attached and self.is_mounted
+        return whole and (panel is None or (panel.is_attached and panel.is_mounted))
 
     def draw_header(self) -> None:
         """Draw the header, and where a replay is."""

@@ -1,5 +1,6 @@
 """The runs as a table: as many columns as there is room for, each of its own width, so that nothing jumps."""
 
+import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class _Column:
 
 def spark(values: Sequence[float], width: int) -> str:
     """Draw ``values`` in at most ``width`` characters, from the lowest to the highest of them."""
+    values = [value for value in values if math.isfinite(value)]
     if not values or width < 1:
         return ""
     count = min(width, len(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -38,13 +39,42 @@ def test_leaving_is_quick_and_restores_the_terminal(run: RunDir, key: str) -> No
         assert b"Traceback" not in terminal.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_ends_it_in_order(run: RunDir, number: signal.Signals) -> None:
     with watching(run) as terminal:
         terminal.wait_for(b"completed")
         terminal.kill(number)
         assert terminal.wait_end() == 128 + number
         assert terminal.restored() == []
+
+
+def test_a_signal_in_the_first_instant_leaves_no_wreck(run: RunDir) -> None:
+    with watching(run) as terminal:
+        terminal.wait_for(b"\x1b[?1049h")  # the terminal was taken just now
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_end() == 128 + signal.SIGTERM
+        assert terminal.restored() == []
+
+
+def test_being_continued_without_having_been_stopped_changes_nothing(run: RunDir) -> None:
+    with watching(run) as terminal:
+        terminal.wait_for(b"completed")
+        terminal.kill(signal.SIGCONT)
+        terminal.read(0.3)
+        terminal.press("q")
+        assert terminal.wait_end() == 0
+        assert terminal.restored() == []
+
+
+def test_a_terminal_that_is_closed_leaves_no_process(run: RunDir) -> None:
+    terminal = watching(run)
+    terminal.wait_for(b"completed")
+    for descriptor in (terminal.master, terminal._slave):
+        os.close(descriptor)
+    deadline = time.monotonic() + 10
+    while os.waitpid(terminal.pid, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_ascii_only_means_every_byte(run: RunDir) -> None:
