@@ -23,9 +23,10 @@ Press = Callable[..., Any]
 
 
 async def until(pilot: Pilot[Any], wanted: Callable[[], object], timeout: float = 60.0) -> None:
-    """Let the app work until ``wanted`` holds."""
+    """Let the app work until ``wanted`` holds; an app that has failed has no more to wait for."""
     deadline = time.monotonic() + timeout
     while not wanted():
+        assert pilot.app._exception is None
         assert time.monotonic() < deadline, f"never came\n{text_of(pilot)}"
         await pilot.pause(0.02)
 

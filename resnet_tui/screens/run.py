@@ -251,6 +251,10 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             for event in batch.events:
                 self._apply(event)
             self._alive, self._behind = batch.alive, batch.behind
+            if not self._caught_up and not batch.behind:
+                self._caught_up = True
+                if self.control is not None:
+                    self.control.forget(self.state.applied)
             if time.monotonic() - began > _APPLY_SECONDS:
                 self._wake()
                 break
@@ -263,8 +267,9 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             self.state.apply(event)
 
     def _state_changed(self) -> None:
-        self.state.changed.add("run")
         self.refresh_bindings()
+        if self._can_draw():
+            self.draw_header()
         if self.control is not None and self.doing not in LIVE:
             self.control.give_up()
 
@@ -285,9 +290,11 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
 
     def _tick(self) -> None:
         """Draw what changed, where the budget allows it now."""
-        if not self.is_current or not self.budget.due() or not self._can_draw():
+        if not self.is_current or not self._can_draw():
             return
         self._hear()
+        if not self.budget.due():
+            return
         changed: set[Topic] = set()
         if not self._behind:  # else what changed is kept until all is there, and only the header says how far it is
             changed, self.state.changed = self.state.changed, changed
@@ -357,10 +364,6 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             self.say("")
         if self.control is None:
             return
-        if not self._caught_up:
-            self.control.forget(self.state.applied)
-            self._caught_up = not self._behind
-            return
         for told in self.control.hear(self.state.applied, self.state.saved):
             self.say(told)
         waiting = self.control.waiting()
@@ -371,6 +374,8 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
         """Offer only what works here and now."""
+        if action in {"pause", "resume"}:  # the same key
+            return self.can_act and (action == "resume") == (self.doing == "paused")
         if action in self.ACTING:
             return self.can_act
         if action in self.PLAYING:

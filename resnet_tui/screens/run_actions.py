@@ -25,10 +25,10 @@ from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.confirm import Choice, Confirm
 
 STOP_AFTER_EPOCH = Choice(
-    "after_epoch", "Stop after this epoch", "It is trained to its end, evaluated and saved.", "warning"
+    "after_epoch", "Stop after this epoch", "It is trained to its end, evaluated and saved.", "warning", key="e"
 )
 STOP_NOW = Choice(
-    "now", "Stop now", "A checkpoint is saved first; the run can be resumed from it to the bit.", "error"
+    "now", "Stop now", "A checkpoint is saved first; the run can be resumed from it to the bit.", "error", key="s"
 )
 
 

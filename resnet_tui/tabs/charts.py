@@ -85,7 +85,8 @@ class ChartsTab(Panel, can_focus=True):
                 chart.plot = page[index].build(state, view)
         pages = max(1, -(-len(chosen) // fit))
         wanted = f"filter: {self._filter}  " if self._filter else ""
-        text = f"{len(chosen)} charts, page {self._page + 1} of {pages}" if chosen else "no such chart"
+        count = f"{len(chosen)} chart{'s' if len(chosen) > 1 else ''}"
+        text = f"{count}, page {self._page + 1} of {pages}" if chosen else "no such chart"
         self.query_one("#page", Static).update(f"{wanted}{text}", layout=False)
 
     def _chosen(self, state: RunState) -> list[Curve]:

@@ -67,7 +67,7 @@ def test_a_filter_from_last_time_that_fits_nothing_can_be_mended() -> None:
             await until(pilot, lambda: "16 charts" in text_of(pilot))
             assert app.kept == [""]
             await pilot.press("slash", *"nothing", "enter", "slash", *["backspace"] * 7, *"Loss", "enter")
-            await until(pilot, lambda: "filter: Loss  1 charts" in text_of(pilot))
+            await until(pilot, lambda: "filter: Loss  1 chart," in text_of(pilot))
 
     drive(test)
 

@@ -38,7 +38,7 @@ def dialog(pilot: Pilot[None]) -> str:
 async def asked(pilot: Pilot[None], *keys: str) -> str:
     """Press ``keys`` and return what the dialog that they bring says."""
     await pilot.press(*keys)
-    await until(pilot, lambda: isinstance(pilot.app.screen, Quit) and "escape: cancel" in text_of(pilot))
+    await until(pilot, lambda: isinstance(pilot.app.screen, Quit) and "Do not quit" in text_of(pilot))
     return dialog(pilot)
 
 

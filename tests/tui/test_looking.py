@@ -154,7 +154,7 @@ def test_the_cursor_reads_all_charts_at_the_same_place(
                 read.append(titles(pilot))
             assert len({title[0] for title in read}) == 3  # other places, other losses
             await pilot.press("right")
-            assert screen.view.cursor > at  # type: ignore[operator]
+            assert screen.view.cursor > at
             await pilot.press("escape")
             assert screen.view.cursor is None
             assert titles(pilot) == without

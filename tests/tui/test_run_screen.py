@@ -127,8 +127,9 @@ def test_quitting_does_to_the_run_what_the_dialog_says(
             await pilot.press("q")
             await until(pilot, lambda: "Leave it running" in text_of(pilot))
             await pilot.press(key)
-            await pilot.pause()
-            assert pilot.app.is_running == (key in {"n", "escape"})
+            stays = key in {"n", "escape"}
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1 if stays else not pilot.app.is_running)
+            assert pilot.app.is_running == stays
 
     drive(test)
     run = only_run(runs)
