@@ -127,6 +127,7 @@ class LogFeed(Feed):
         for batch in _batches(self._reader.read()):
             if self._stopped.is_set():
                 return
+            self._alive = self._run.is_alive()  # a run that begins again is not to be taken for lost
             full = len(batch) >= BATCH or isinstance(batch[-1], Evaluated)
             self._put(Batch(batch, self._alive, behind=full))
         if full:  # there is no more after all

@@ -50,4 +50,4 @@ class SeekBar(Widget):
         label = len(self._label())
         width = max(1, self.content_size.width - label)
         if (column := event.x - 1 - label) >= 0:
-            self.post_message(self.Sought(min(1.0, column / width)))
+            self.post_message(self.Sought(min(1.0, column / max(1, width - 1))))

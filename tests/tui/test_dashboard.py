@@ -298,7 +298,6 @@ def test_keys_that_there_are_not_and_names_that_there_are_not_do_no_harm(
     drive(test)
 
 
-@pytest.mark.xfail(strict=True, reason="the palette reads the help of a command as markup")
 def test_a_key_that_is_markup_is_text_in_the_palette(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
 ) -> None:

@@ -205,7 +205,7 @@ def test_digits_and_clicks_open_the_tab_that_they_name(
 
 @pytest.mark.parametrize(
     "share",
-    [0.25, 0.5, pytest.param(1.0, marks=pytest.mark.xfail(strict=True, reason="the last cell is not the end"))],
+    [0.25, 0.5, 1.0],
 )
 def test_a_click_on_the_seek_bar_goes_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir, share: float

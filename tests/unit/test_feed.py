@@ -140,7 +140,6 @@ def test_a_run_that_another_process_goes_on_with_comes_back_to_life(
     assert any(isinstance(event, RunStarted) for batch in follower.batches[before:] for event in batch.events)
 
 
-@pytest.mark.xfail(strict=True, reason="asked at most once a second: shown as lost until then")
 def test_a_run_that_goes_on_is_never_told_to_be_without_a_process(
     run: RunDir, follow: Callable[[RunDir], Follower]
 ) -> None:
