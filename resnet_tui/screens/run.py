@@ -166,7 +166,8 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     def _show_opened(self) -> None:
         """Draw the open tab, then give it the keys: what can have them is known once it is drawn."""
         self.draw_all()
-        self._panels[self.tab].take_keys()
+        if panel := self._panels.get(self.tab):  # another may be being made already
+            panel.take_keys()
         self.refresh_bindings()
 
     # The run ---------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class ChartsTab(Panel, can_focus=True):
     def action_filter(self) -> None:
         """Open the filter's line."""
         self._line.display = True
-        self._line.focus()
+        self.screen.set_focus(self._line)  # at once, so that what is typed next goes there
         self.refresh_bindings()
 
     def action_close(self) -> None:

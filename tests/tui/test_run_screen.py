@@ -113,9 +113,7 @@ def test_a_value_that_the_engine_would_not_take_is_refused_where_it_is_typed(
     drive(test)
 
 
-@pytest.mark.parametrize(
-    ("key", "outcome"), [("l", None), ("e", "stopped"), ("s", "stopped")]
-)
+@pytest.mark.parametrize(("key", "outcome"), [("l", None), ("e", "stopped"), ("s", "stopped")])
 def test_quitting_does_to_the_run_what_the_dialog_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, outcome: str | None
 ) -> None:
