@@ -49,7 +49,8 @@ def compare(folder: Path, pairs: int, seconds: float, tab: str) -> None:
                     t.wait_for(b"training")
                     t.press(tab)
                     windows.append(window(t, seconds, opened=True))
-                    t.press("q")
+                    since = t.press("q")
+                    t.wait_for(b"Leave it running", since=since)
                     t.press("l")
                     t.wait_end()
             else:
