@@ -168,10 +168,12 @@ class Dashboard(App[None]):
             if not binding.description or not active.enabled or binding.action in seen:
                 continue
             seen.add(binding.action)
-            key = self.get_key_display(binding).replace("[", "\\[")  # the palette reads markup
+            key = self.get_key_display(binding)
             title = binding.tooltip or binding.description
             yield SystemCommand(
-                f"{title[:1].upper()}{title[1:]}", f"key {key}", self._performing(binding.action, active.node)
+                f"{title[:1].upper()}{title[1:]}",
+                "" if "[" in key else f"key {key}",
+                self._performing(binding.action, active.node),
             )
         yield SystemCommand("Theme", "Choose another theme", self.action_change_theme)
 

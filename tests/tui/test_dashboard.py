@@ -298,6 +298,7 @@ def test_keys_that_there_are_not_and_names_that_there_are_not_do_no_harm(
     drive(test)
 
 
+@pytest.mark.xfail(strict=True, reason="the palette leaves out a key that would be markup instead of showing it")
 def test_a_key_that_is_markup_is_text_in_the_palette(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
 ) -> None:
