@@ -16,7 +16,7 @@ class Panel(Widget):
         """Give the keys to the part that has some of its own: the first that is seen and can have them."""
         for widget in (self, *self.query("*")):
             if widget.focusable and widget.region:
-                widget.focus()
+                self.screen.set_focus(widget)  # at once: later, it could take the keys from what was opened since
                 return
 
     def show(self, state: RunState, view: View) -> None:

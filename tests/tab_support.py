@@ -14,6 +14,8 @@ from resnet_tui.view import View
 class TabApp(App[None]):
     """Shows ``tab``; ``feed`` draws it as the run screen does."""
 
+    AUTO_FOCUS = ""  # as the run screen: the tab is given the keys once, below
+
     def __init__(self, tab: Panel, *, ascii_only: bool = False) -> None:
         super().__init__()
         self.tab, self.ascii_only, self.state = tab, ascii_only, RunState()

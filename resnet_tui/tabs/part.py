@@ -51,7 +51,7 @@ class PartView(Panel):
         self._facts.update(_facts(shown, self.part), layout=False)
         self._chart.plot = part_norm(state, view, self.part)
         config = state.summary.config
-        batch = config.train.batch_size // config.optim.accumulate if config is not None else 1
+        batch = config.micro_batch if config is not None else 1
         self._tree.set_rows(within(state.model.rows, parts[self.part]), batch)
         self._tree.set_norms(norms.by_part(shown), shown.moment)
 

@@ -39,7 +39,7 @@ class ShapesTab(Panel):
         self._note.display, self._tree.display = not built, built
         if state.model is None or not built:
             return
-        batch = config.train.batch_size // config.optim.accumulate if config is not None else 1
+        batch = config.micro_batch if config is not None else 1
         self._tree.set_rows(state.model.rows, batch)
         shown = norms.norms(state, view)
         self._tree.set_norms(norms.by_part(shown), shown.moment)
