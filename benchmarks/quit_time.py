@@ -35,7 +35,7 @@ def main() -> None:
         large = record(folder / "recorded", 400_000, 1)
         quit_after("set-up", (), b"Network", ["\x11"], folder)
         quit_after("the list of runs", (), b"Network", ["\x1bOS", "q"], folder)
-        quit_after("a run that is starting", TRAIN, b"starting", ["q", "d"], folder)
+        quit_after("a run that is starting", TRAIN, b"starting", ["q", "s"], folder)
         quit_after("training, stopped now", TRAIN, b"training", ["q", "s"], folder)
         quit_after("training, left running", TRAIN, b"training", ["q", "l"], folder)
         quit_after("a live run, read only", ("watch", "--readonly"), b"training", ["q"], folder)

@@ -7,91 +7,75 @@ other event stays as it is, in its place. Imports no torch.
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter, mul
 
 from engine.events import Event, Step, decode_line
 
 _STEP = b'"kind":"step"}'
 _THINNED = (b'"kind":"grad_norms"}', b'"kind":"system"}')
 _FIELDS = re.compile(
-    rb'\{"seq":(\d+),"time":([\d.e+-]+),"step":(\d+),"epoch":(\d+),"steps":(\d+),"images":(\d+),'
-    rb'"loss":([\d.e+-]+),"accuracy":([\d.e+-]+),"lr":([\d.e+-]+),"images_per_second":([\d.e+-]+),"kind":"step"\}'
+    rb'^\{"seq":(\d+),"time":([\d.e+-]+),"step":(\d+),"epoch":(\d+),"steps":(\d+),"images":(\d+),'
+    rb'"loss":([\d.e+-]+),"accuracy":([\d.e+-]+),"lr":([\d.e+-]+),"images_per_second":([\d.e+-]+),"kind":"step"\}$',
+    re.MULTILINE,
 )
 """A line as ``events.encode`` writes it; what differs, such as a loss that is not finite, is decoded in full."""
+_Fields = tuple[bytes, ...]
 
 
 def condensed(lines: Iterable[bytes], stride: int) -> Iterator[Event]:
     """Yield the events of ``lines``, about ``stride`` readings as one; damaged lines are passed over."""
-    steps, passed = _Merged(), dict.fromkeys(_THINNED, 0)
+    steps: list[bytes] = []
+    passed = dict.fromkeys(_THINNED, 0)
     for line in lines:
-        if line.endswith(_STEP) and (fields := _FIELDS.fullmatch(line)) is not None:
-            if steps.epoch not in {None, fields[4]}:
-                yield from steps.take()
-            if steps.add(fields):
-                if steps.count >= stride:
-                    yield from steps.take()
-                continue
+        if line.endswith(_STEP):
+            steps.append(line)
+            if len(steps) >= stride:
+                yield from _merged(steps)
+                steps.clear()
+            continue
         if line.endswith(_THINNED):
             kind = line[line.rindex(b'"kind"') :]
             passed[kind] += 1
             if passed[kind] % stride:
                 continue
-        yield from steps.take()
+        yield from _merged(steps)
+        steps.clear()
         if (event := decode_line(line)) is not None:
             yield event
-    yield from steps.take()
+    yield from _merged(steps)
 
 
-class _Merged:
-    """Readings of one epoch on their way to becoming one."""
+def _merged(lines: list[bytes]) -> Iterator[Event]:
+    """Yield readings as one an epoch; each by itself if there is one among them whose numbers are none."""
+    readings = _FIELDS.findall(b"\n".join(lines))
+    try:
+        if len(readings) != len(lines):
+            raise ValueError
+        merged = [_as_one(list(group)) for _, group in groupby(readings, itemgetter(3))]
+    except (ValueError, OverflowError):
+        yield from filter(None, map(decode_line, lines))
+    else:
+        yield from merged
 
-    def __init__(self) -> None:
-        self._clear()
 
-    def _clear(self) -> None:
-        self.count = 0
-        self.epoch: bytes | None = None
-        """Of the readings so far; None where there are none."""
-        self._steps = self._images = 0
-        self._loss = self._accuracy = self._seconds = 0.0
-        self._last: re.Match[bytes] | None = None
-
-    def add(self, fields: re.Match[bytes]) -> bool:
-        """Take one reading; return whether its numbers are any."""
-        try:
-            self._add(fields)
-        except (ValueError, OverflowError):
-            return False
-        return True
-
-    def _add(self, fields: re.Match[bytes]) -> None:
-        _, time, step, epoch, steps, size, loss, accuracy, lr, speed = fields.groups()
-        images, images_per_second = int(size), float(speed)
-        sums = float(loss) * images, float(accuracy) * images, int(steps), (float(time), float(lr), int(step))
-        self.count += 1
-        self.epoch = epoch
-        self._steps += sums[2]
-        self._images += images
-        self._loss += sums[0]
-        self._accuracy += sums[1]
-        self._seconds += images / images_per_second if images_per_second > 0 else 0.0
-        self._last = fields
-
-    def take(self) -> Iterator[Step]:
-        """Yield the readings so far as one, if there are any, and begin anew."""
-        if (last := self._last) is None:
-            return
-        images = max(1, self._images)
-        merged = Step(
-            seq=int(last[1]),
-            time=float(last[2]),
-            step=int(last[3]),
-            epoch=int(last[4]),
-            steps=self._steps,
-            images=self._images,
-            loss=self._loss / images,
-            accuracy=self._accuracy / images,
-            lr=float(last[9]),
-            images_per_second=self._images / self._seconds if self._seconds else float(last[10]),
-        )
-        self._clear()
-        yield merged
+def _as_one(readings: list[_Fields]) -> Step:
+    """Merge readings of one epoch; column by column, since there can be hundreds of thousands of them."""
+    columns = list(zip(*readings, strict=True))
+    steps, images = list(map(int, columns[4])), list(map(int, columns[5]))
+    speeds = map(float, columns[9])
+    total = sum(images)
+    seconds = sum(size / speed for size, speed in zip(images, speeds, strict=True) if speed > 0)
+    last = readings[-1]
+    return Step(
+        seq=int(last[0]),
+        time=float(last[1]),
+        step=int(last[2]),
+        epoch=int(last[3]),
+        steps=sum(steps),
+        images=total,
+        loss=sum(map(mul, map(float, columns[6]), images)) / max(1, total),
+        accuracy=sum(map(mul, map(float, columns[7]), images)) / max(1, total),
+        lr=float(last[8]),
+        images_per_second=total / seconds if seconds else float(last[9]),
+    )

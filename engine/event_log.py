@@ -10,7 +10,7 @@ from engine.files import naming
 
 MAX_LINE_BYTES = 16 << 20
 _CHUNK = 1 << 20
-_PLAIN_BYTES, _END_BYTES = 4 << 20, 1 << 20
+_PLAIN_BYTES, _END_BYTES = 2 << 20, 1 << 19
 """What of a long log is as much as reading it in full, and what of its end is."""
 
 

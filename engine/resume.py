@@ -38,7 +38,7 @@ def check_unfinished(run: RunDir, config: RunConfig, *, epochs_given: bool) -> N
     Raises:
         UserError: fewer epochs are wanted than are done; its target is reached; or it is complete.
     """
-    done = read_summary(run.events)
+    done = read_summary(run.events, steps=False)
     epochs, finished = config.train.epochs, len(done.rows)
     if epochs_given and epochs < finished:
         raise UserError(f"--epochs {epochs}: the run has {finished} finished epochs already; give more")

@@ -28,7 +28,7 @@ class ReplayFeed(Feed):
     def __init__(self, run: RunDir, speed: float = 1.0) -> None:
         """Play ``run``, ``speed`` recorded seconds a second."""
         super().__init__()
-        self._path = run.events
+        self._run, self._path = run, run.events
         self._lock = threading.Lock()
         self._speed, self._paused = speed, False
         self._wanted: float | None = None
@@ -105,7 +105,9 @@ class ReplayFeed(Feed):
             lines = min(BATCH, until - played)
             batch = tuple(event for event in itertools.islice(events, lines) if event is not None)
             played += lines
-            self._put(Batch(batch, alive=True, behind=played < until))
+            # As it was while it trained; only its end says whether a process holds it still.
+            alive = played < len(self._places) or self._run.is_alive()
+            self._put(Batch(batch, alive=alive, behind=played < until))
         return played
 
 

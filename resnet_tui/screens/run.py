@@ -37,7 +37,7 @@ from resnet_tui.widgets.run_header import RunHeader
 from resnet_tui.widgets.seek_bar import SeekBar
 from resnet_tui.widgets.tab_bar import TabBar
 
-_APPLY_SECONDS = 0.03
+_APPLY_SECONDS = 0.01
 """How long events may be applied before keys get their turn."""
 _TICK_SECONDS = 0.1
 _HEADER_SECONDS = 1.0

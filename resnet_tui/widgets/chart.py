@@ -2,7 +2,7 @@
 
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -59,9 +59,14 @@ class Chart(Widget, can_focus=True):
         canvas = self._draw().canvas
         return 0.0 if canvas is None else (canvas.x.high - canvas.x.low) / canvas.columns
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw once for all rows: to ask each whether that is due takes longer than drawing."""
+        self._draw()
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Return a row of the chart."""
-        strips = self._draw().strips
+        strips = self._drawing.strips
         return strips[y] if y < len(strips) else Strip.blank(self.content_size.width, self.rich_style)
 
     def _draw(self) -> Drawing:

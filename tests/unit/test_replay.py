@@ -27,7 +27,7 @@ class Player:
         self.feed = ReplayFeed(run, speed)
         self.feed.pause(paused)
         self.state, self.events = RunState(), list[Event]()
-        self.restarts = 0
+        self.restarts, self.alive = 0, True
         self.feed.begin(lambda: None)
 
     def until(self, wanted: Callable[[], object], timeout: float = 20) -> None:
@@ -35,6 +35,7 @@ class Player:
         deadline = time.monotonic() + timeout
         while not wanted():
             while batch := self.feed.take():
+                self.alive = batch.alive
                 if batch.restart:
                     self.state, self.events = RunState(), []
                     self.restarts += 1
@@ -82,6 +83,15 @@ def test_played_to_its_end_it_is_the_run(play: Play) -> None:
     player = play(events, speed=512.0, paused=False)
     player.until(lambda: player.feed.ended and len(player.events) == len(events))
     assert player.events == events
+
+
+def test_a_lost_run_is_lost_at_its_end_and_not_before(play: Play) -> None:
+    player = play(made()[:-3])
+    player.seek(5.0)
+    player.until(lambda: player.steps)
+    assert player.alive
+    player.seek(1000.0)
+    player.until(lambda: not player.alive)
 
 
 def test_it_goes_to_any_place_and_stays_there_while_it_stands_still(play: Play) -> None:
