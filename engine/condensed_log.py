@@ -5,6 +5,7 @@ sums over an epoch stay exact. Of gradient norms and of readings of host and dev
 other event stays as it is, in its place. Imports no torch.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -49,14 +50,11 @@ def condensed(lines: Iterable[bytes], stride: int) -> Iterator[Event]:
 def _merged(lines: list[bytes]) -> Iterator[Event]:
     """Yield readings as one an epoch; each by itself if there is one among them whose numbers are none."""
     readings = _FIELDS.findall(b"\n".join(lines))
-    try:
-        if len(readings) != len(lines):
-            raise ValueError
-        merged = [_as_one(list(group)) for _, group in groupby(readings, itemgetter(3))]
-    except (ValueError, OverflowError):
-        yield from filter(None, map(decode_line, lines))
-    else:
-        yield from merged
+    merged: list[Step] | None = None
+    if len(readings) == len(lines):
+        with contextlib.suppress(ValueError, OverflowError):
+            merged = [_as_one(list(group)) for _, group in groupby(readings, itemgetter(3))]
+    yield from merged if merged is not None else filter(None, map(decode_line, lines))
 
 
 def _as_one(readings: list[_Fields]) -> Step:

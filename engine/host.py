@@ -1,13 +1,14 @@
 """The process that a run lives in: its main thread takes signals and messages while the engine thread trains.
 
-Headless training runs it in the foreground. ``python -m engine.host CONFIG.toml --runs-dir RUNS [--resume RUN]`` runs
-it for a dashboard, and lives on without it. What such a process says, as lines of JSON on stdout:
+Headless training runs it in the foreground. ``python -m engine.host RUNS`` runs it for a dashboard, and lives on
+without it. It can be started before it is known what to train: it makes torch ready, and then waits on stdin for an
+``order``; where stdin ends without one, so does it. What it says, as lines of JSON on stdout:
 
 - ``progress`` events until the run's folder is there;
 - ``{"kind": "run_dir", "path": "<absolute>"}`` once it is, and nothing more: the run's own files say the rest.
 
 From then on whatever it or its workers print goes to the run's ``log.txt``. Before that, stderr has what went wrong,
-as ``error: …`` lines. With ``-`` for CONFIG.toml, the configuration is read from stdin.
+as ``error: …`` lines.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from typing import BinaryIO
 from engine import data, run_dir
 from engine.allocator import keep_freed_memory
 from engine.config import RunConfig
-from engine.config_file import Tree, build_config, read_toml
+from engine.config_file import Tree, build_config, to_toml
 from engine.control import Control, ControlFile, StopNow
 from engine.errors import ConfigError, UserError
 from engine.events import Outcome
@@ -147,10 +148,8 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
 def main() -> int:
     """Run as a process of its own; the module's docstring says what it tells its parent."""
     parser = argparse.ArgumentParser(prog="python -m engine.host")
-    parser.add_argument("config", type=Path, help="A configuration file, or - for standard input.")
-    parser.add_argument("--runs-dir", type=Path, required=True, help="Folder that holds the runs.")
-    parser.add_argument("--resume", metavar="RUN", help="Go on with this run: its folder, its name, or last.")
-    arguments = parser.parse_args()
+    parser.add_argument("runs", type=Path, help="Folder that holds the runs.")
+    runs = parser.parse_args().runs
     stdout = _own_stdout()
     told = JsonLinesSink(stdout)
 
@@ -161,26 +160,41 @@ def main() -> int:
         stdout.close()
 
     try:
-        config = build_config(_tree(arguments.config), {}, str(arguments.config))
+        ordered = _ordered()
+        if ordered is None:
+            return EXIT_OK
+        tree, wanted = ordered
+        config = build_config(tree, {}, "standard input")
         resume = None
-        if arguments.resume is not None:
-            resume = run_dir.find(arguments.runs_dir, arguments.resume)
+        if wanted is not None:
+            resume = run_dir.find(runs, wanted)
             check_unfinished(resume, config, epochs_given=config.train.epochs != resume.config().train.epochs)
         data.check(config.data)
-        return run_in_foreground(config, runs=arguments.runs_dir, resume=resume, sinks=[told], on_run_dir=hand_over)
+        return run_in_foreground(config, runs=runs, resume=resume, sinks=[told], on_run_dir=hand_over)
     except UserError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return error.exit_status
 
 
-def _tree(config: Path) -> Tree:
-    if str(config) != "-":
-        return read_toml(config)
+def order(config: RunConfig, resume: RunDir | None = None) -> bytes:
+    """Return what lets a process that waits train ``config``; with ``resume``, go on with that run."""
+    run = str(resume.path.absolute()) if resume is not None else None
+    return json.dumps({"config": to_toml(config), "resume": run}).encode()
+
+
+def _ordered() -> tuple[Tree, str | None] | None:
+    """Return the configuration and the run to go on with; None where the parent ended without wanting any."""
+    import engine.loop  # noqa: F401 - torch and all that training needs, while a person is choosing still
+
+    said = sys.stdin.buffer.read()
+    if not said:
+        return None
     try:
-        return tomllib.loads(sys.stdin.buffer.read().decode())
-    except ValueError as error:
-        raise ConfigError(f"standard input: not valid TOML: {one_line(str(error), 200)}") from error
+        wanted = json.loads(said)
+        return tomllib.loads(wanted["config"]), wanted["resume"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"standard input: not an order to train: {one_line(str(error), 200)}") from error
 
 
 def _own_stdout() -> BinaryIO:

@@ -15,12 +15,13 @@ from textual.screen import Screen
 from engine.folders import config_folder
 from resnet_tui import settings as kept
 from resnet_tui.ascii_filter import AsciiFilter
-from resnet_tui.messages import LooksChanged, OpenRun, ReplayRun, StartRun
+from resnet_tui.messages import LooksChanged, OpenRun, ReplayRun, RunLikely, StartRun
 from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
     from engine.run_dir import RunDir
+    from resnet_tui.run.process import Reserve
     from resnet_tui.screens.run import RunScreen
     from resnet_tui.signals import Signals
 
@@ -58,6 +59,7 @@ class Dashboard(App[None]):
         """
         super().__init__()
         self.runs = runs
+        self._kept_ready: Reserve | None = None
         self.ascii_only = ascii_only
         self._source = source
         self._folder = config_folder()
@@ -105,6 +107,19 @@ class Dashboard(App[None]):
 
         return RunsScreen(self.runs)
 
+    @property
+    def _reserve(self) -> "Reserve":
+        """Where the processes of runs come from."""
+        if self._kept_ready is None:
+            from resnet_tui.run.process import Reserve
+
+            self._kept_ready = Reserve(self.runs)
+        return self._kept_ready
+
+    @on(RunLikely)
+    def _make_ready(self) -> None:
+        self._reserve.prepare()
+
     async def _show_run(self, source: RunSource) -> None:
         """Look at a run instead of the one before, which goes on by itself."""
         from resnet_tui.screens.run import RunScreen
@@ -114,7 +129,7 @@ class Dashboard(App[None]):
                 await self.switch_mode("runs")
             await self.remove_mode("run")
         self._run = screen = RunScreen(
-            source, view=self.settings.view, tab=self.settings.tab, charts=self.settings.filter
+            source, self._reserve, view=self.settings.view, tab=self.settings.tab, charts=self.settings.filter
         )
         self.add_mode("run", lambda: screen)
         await self.switch_mode("run")
@@ -144,7 +159,7 @@ class Dashboard(App[None]):
         if self.current_mode == "run":  # asked twice before the screen changed: one run is meant
             return
         self.settings = replace(self.settings, setup=message.config.model_dump(mode="json", exclude_none=True))
-        await self._show_run(NewRun(message.config, self.runs.absolute(), message.resume))
+        await self._show_run(NewRun(message.config, message.resume))
 
     @on(LooksChanged)
     def _keep_looks(self, message: LooksChanged) -> None:
@@ -220,7 +235,9 @@ class Dashboard(App[None]):
         self.exit()
 
     def on_unmount(self) -> None:
-        """Keep the settings, however the session ends."""
+        """Keep the settings, however the session ends, and let go of a process that waits for a run."""
+        if self._kept_ready is not None:
+            self._kept_ready.close()
         self.settings = replace(self.settings, theme=self.theme)
         try:
             kept.write(self._folder / "dashboard.toml", self.settings)

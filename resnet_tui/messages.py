@@ -31,6 +31,12 @@ class StartRun(Message):
         super().__init__()
 
 
+class RunLikely(Message):
+    """A run is being set up: what starting one takes long for can be made ready."""
+
+    bubble = True
+
+
 class OpenRun(Message):
     """Watch ``run``, live where it is, else as it ended."""
 

@@ -1,5 +1,79 @@
-"""One thread a process: test processes share the cores, and threads that spin for each other cost far more."""
+"""What holds for every test: one thread a process, compiled modules kept, nothing left running, commands run here."""
 
+from __future__ import annotations
+
+import contextlib
+import logging
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
+import pytest
+
+from engine.run_dir import iterate
+
+if TYPE_CHECKING:
+    from support import Cli
+
+# Test processes share the cores, and threads that spin for each other cost far more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes that tests start find modules compiled, and take signals, however the tests were started.
+
+    Such a process imports torch, and compiling that anew, where Python was told to keep nothing compiled, takes as
+    long again. Nothing is written beside the sources; where Python keeps compiled modules anyway, nothing changes.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:  # in the background, or under nohup; a child would inherit it
+            signal.signal(number, signal.SIG_DFL)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", "") and config.cache is not None:
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))
+
+
+@pytest.fixture(autouse=True)
+def no_run_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the processes of the test's runs, however it ends: an endless one would slow down all that come after."""
+    folder = request.getfixturevalue("tmp_path") / "runs" if "tmp_path" in request.fixturenames else None
+    yield
+    for run in iterate(folder) if folder is not None else ():
+        if run.is_alive():
+            with contextlib.suppress(OSError, ValueError):
+                process = int(run.heartbeat.read_text())
+                if process != os.getpid():
+                    os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Run ``resnet-tui`` as ``support.run_cli`` does, but in this process, which has torch in memory already."""
+    from resnet_tui.start import main
+
+    def run(*arguments: str, cwd: Path = tmp_path, **environment: Any) -> CompletedProcess[str]:
+        given = {"RESNET_TUI_CACHE": cwd / "cache", "COLUMNS": 120} | environment
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["resnet-tui", *arguments])
+        capsys.readouterr()
+        # Put back afterwards: a command hands its folder on to what it starts in a variable.
+        variables = mock.patch.dict(os.environ, {name: str(value) for name, value in given.items()})
+        with variables, pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        status = ended.value.code or 0
+        assert isinstance(status, int)
+        return CompletedProcess(sys.argv, status, out, err)
+
+    yield run
+    logging.captureWarnings(False)
+    for name in ("engine", "py.warnings"):  # a run's log.txt must not get what other tests say
+        logger = logging.getLogger(name)
+        logger.propagate = True
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()

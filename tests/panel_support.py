@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,6 +10,7 @@ from functools import cache
 from made_run import MadeRun, reading
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
+from tui_support import text_of, until
 
 from engine.config_file import build_config
 from engine.events import GradNorms, ModelBuilt, ShapeRow
@@ -61,11 +61,11 @@ class Host(App[None]):
 
     def lines(self) -> list[str]:
         """What stands on the screen."""
-        return [strip.text.rstrip() for strip in self.screen._compositor.render_strips()]
+        return self.text.split("\n")
 
     @property
     def text(self) -> str:
-        return "\n".join(self.lines())
+        return text_of(self)
 
 
 def play(
@@ -88,17 +88,9 @@ def play(
     asyncio.run(run())
 
 
-async def until(pilot: Pilot[None], wanted: Callable[[], bool], what: Callable[[], str], seconds: float = 10) -> None:
-    """Wait for a state; fail with what there is instead."""
-    end = time.monotonic() + seconds
-    while not wanted():
-        assert time.monotonic() < end, what()
-        await pilot.pause()
-
-
 async def seen(app: Host, pilot: Pilot[None], *texts: str) -> None:
     """Wait until all ``texts`` stand on the screen."""
-    await until(pilot, lambda: all(text in app.text for text in texts), lambda: f"{texts} not in\n{app.text}")
+    await until(pilot, lambda: all(text in app.text for text in texts))
 
 
 def order(lines: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """What the tests of the list and the comparison of runs share."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from textual.app import App
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
+from tui_support import text_of
+from tui_support import until as until  # tests of screens take it from here
 
 from engine.config_file import build_config, to_toml
 from engine.events import Event, encode
@@ -57,8 +58,7 @@ class Shown(App[None]):
 
     def seen(self) -> str:
         """Return the text on the terminal."""
-        lines = self.screen._compositor.render_strips()
-        return "\n".join("".join(segment.text for segment in strip) for strip in lines)
+        return text_of(self)
 
 
 def drive(
@@ -74,11 +74,3 @@ def drive(
         return app
 
     return asyncio.run(run())
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for ``condition``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "never came"
-        await pilot.pause(0.02)

@@ -123,6 +123,10 @@ def letters(events: Iterable[Event]) -> str:
     return "".join(_LETTERS[event.kind] for event in events)
 
 
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs ``resnet-tui`` with arguments; a folder as ``cwd`` and variables may be given."""
+
+
 def run_cli(*arguments: str, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``resnet-tui`` as a user would, with its own cache folder below ``cwd``."""
     return subprocess.run(

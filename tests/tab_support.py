@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 from textual.widgets import Footer
+from tui_support import until
 
 from engine.events import Event
 from resnet_tui.panel import Panel
@@ -37,3 +42,11 @@ class TabApp(App[None]):
 
     def draw(self) -> None:
         self.tab.show(self.state, View())
+
+
+@asynccontextmanager
+async def opened(app: TabApp, size: tuple[int, int]) -> AsyncIterator[Pilot[None]]:
+    """Run ``app``; its tab has the keys by then: one that is pressed before would be nobody's."""
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.focused is not None)
+        yield pilot

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from engine.event_log import read_events
@@ -31,9 +32,9 @@ async def until(pilot: Pilot[Any], wanted: Callable[[], object], timeout: float 
         await pilot.pause(0.02)
 
 
-def text_of(pilot: Pilot[Any]) -> str:
+def text_of(seen: Pilot[Any] | App[Any]) -> str:
     """Return what is on the screen, as lines of text."""
-    app = pilot.app
+    app = seen if isinstance(seen, App) else seen.app
     width, height = app.size
     lines = app.screen._compositor.render_strips()[:height]
     return "\n".join(strip.text[:width].rstrip() for strip in lines)

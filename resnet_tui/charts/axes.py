@@ -1,7 +1,7 @@
 """Axes of a chart: the range of values it covers, where its ticks stand and how they are written."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +14,8 @@ SMALLEST = 1e-300
 """The smallest value on a logarithmic scale."""
 _TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200)
 _DAY = 86400.0
+_FINER = (2, 4, 8)
+"""How much finer ticks may be where there would be one or none."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def y_ticks(axis: Span, count: int, *, percent: bool = False) -> list[tuple[floa
     """Return at most about ``count`` round values on the axis and how they are written."""
     values = _decades(axis, count) if axis.log else []
     if not axis.log or (len(values) < 2 and axis.high / axis.low < 100):
-        values = _even(axis, _round_step((axis.high - axis.low) / max(1, count), (1, 2, 2.5, 5)))
+        values = _spread(axis, count, lambda rough: _round_step(rough, (1, 2, 2.5, 5)))
         values = [value for value in values if value > 0 or not axis.log]
     if percent:
         return list(zip(values, _decimal_labels([value * 100 for value in values], " %"), strict=True))
@@ -87,11 +89,15 @@ def y_ticks(axis: Span, count: int, *, percent: bool = False) -> list[tuple[floa
 
 def x_ticks(axis: Span, count: int, kind: Axis) -> list[tuple[float, str]]:
     """Return at most about ``count`` round values on the axis and how they are written."""
-    rough = (axis.high - axis.low) / max(1, count)
     if kind == "time":
-        step = next((float(step) for step in _TIME_STEPS if step >= rough), _DAY * _round_step(rough / _DAY))
-        return [(value, _time(value, step)) for value in _even(axis, max(step, 1.0))]
-    return [(value, _short(value)) for value in _even(axis, max(1.0, _round_step(rough)))]
+        values = _spread(axis, count, _time_step)
+        unit = next(unit for unit in (_DAY, 3600.0, 1.0) if all(value % unit == 0 for value in values))
+        return [(value, _time(value, unit if any(values) else 1.0)) for value in values]
+    values = _spread(axis, count, lambda rough: max(1.0, _round_step(rough)))
+    if kind == "epoch" and len(values) < 2:  # parts of an epoch
+        values = _spread(axis, count, _round_step)
+        return list(zip(values, _decimal_labels(values), strict=True))
+    return [(value, _short(value)) for value in values]
 
 
 def x_words(x: float, kind: Axis) -> str:
@@ -115,6 +121,30 @@ def _round_step(rough: float, factors: tuple[float, ...] = (1, 2, 5)) -> float:
     """Return the next of ``factors`` times a power of ten from ``rough`` on."""
     power = 10.0 ** math.floor(math.log10(max(rough, SMALLEST)))
     return next((factor * power for factor in factors if factor * power >= rough * (1 - 1e-9)), 10 * power)
+
+
+def _time_step(rough: float) -> float:
+    """Return the next step of a clock from ``rough`` seconds on, a whole number of them."""
+    return next((float(step) for step in _TIME_STEPS if step >= rough), _DAY * _round_step(rough / _DAY))
+
+
+def _spread(axis: Span, count: int, step: Callable[[float], float]) -> list[float]:
+    """Return at most about ``count`` round values; where that leaves fewer than two, two that are far apart.
+
+    Args:
+        axis: where they stand.
+        count: how many there is room for.
+        step: makes a round distance of any.
+    """
+    size = axis.high - axis.low
+    values = _even(axis, step(size / max(1, count)))
+    for finer in _FINER if count > 1 and len(values) < 2 else ():
+        found = _even(axis, step(size / count / finer))
+        if len(found) > 1:
+            values = [found[0], found[-1]]
+            if values[1] - values[0] >= size / 2:
+                break
+    return values
 
 
 def _even(axis: Span, step: float) -> list[float]:
@@ -167,10 +197,10 @@ def _short(value: float) -> str:
     return f"{value + 0.0:.0f}"
 
 
-def _time(seconds: float, step: float) -> str:
-    if step >= _DAY:
+def _time(seconds: float, unit: float) -> str:
+    if unit == _DAY:
         return f"{_short(seconds / _DAY)}d"
-    if step >= 3600:
+    if unit == 3600:
         return f"{seconds / 3600:.0f}h"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -17,6 +17,15 @@ from resnet_tui.view import View
 
 _ENOUGH, _USUAL, _FAR = 20, 0.9, 3.0
 """Values from which outliers are looked for, the share that is usual, and how far above it is far."""
+_SHORTER = {
+    "set learning rate": "rate",
+    "stop after epoch": "last epoch",
+    "stop now": "stop",
+    "extend epochs": "epochs +",
+    "checkpoint now": "saved",
+    "evaluate now": "evaluated",
+}
+"""What was asked for, for charts."""
 _OF_SPLIT: dict[Split, str] = {"train": TRAIN, "val": VAL, "test": TEST}
 
 
@@ -32,7 +41,7 @@ class Curve:
 def loss(state: RunState, view: View) -> Plot:
     """Return the loss of training, smoothed and raw, and of each evaluation."""
     lines = [*_smooth("train", state.loss, TRAIN, state, view), *_evaluations(state, view, "loss")]
-    plot = _plot("loss", lines, state, view, log_y=view.log)
+    plot = with_words(_plot("loss", lines, state, view, log_y=view.log), state, view)
     return plot if view.log else _without_outliers(plot)
 
 
@@ -151,7 +160,7 @@ def _plot(
     return Plot(
         title=title,
         lines=tuple(lines),
-        marks=marks(state, view),
+        marks=tuple(Mark(mark.x) for mark in marks(state, view)),
         levels=levels,
         x_range=view.window or whole(state, view),
         log_y=log_y,
@@ -177,14 +186,14 @@ def _without_outliers(plot: Plot) -> Plot:
 
 
 def _smooth(name: str, series: Series, colour: str, state: RunState, view: View) -> Iterator[Line]:
-    """Yield the raw values, dim, and their moving average; only the values where nothing is smoothed."""
+    """Yield the moving average and the raw values, dim; only the values where nothing is smoothed."""
     bins = _bins(series, state, view)
     if not view.smoothing:
         yield Line(name=name, xs=bins.xs, lows=bins.lows, highs=bins.highs, colour=colour)
         return
     xs, average = tuple(bins.xs), tuple(smoothed(bins.means, view.smoothing))
-    yield Line(name="", xs=xs, lows=bins.lows, highs=bins.highs, colour=colour, dim=True)
     yield Line(name=name, xs=xs, lows=average, highs=average, colour=colour)
+    yield Line(name="raw", xs=xs, lows=bins.lows, highs=bins.highs, colour=colour, dim=True)
 
 
 def _raw(name: str, series: Series, colour: str, state: RunState, view: View) -> Line:
@@ -213,7 +222,17 @@ def axis(steps: Sequence[float], seconds: Sequence[float], state: RunState, view
 
 
 def marks(state: RunState, view: View) -> tuple[Mark, ...]:
-    """Return what was changed, on the view's axis."""
+    """Return what was changed, in few words, on the view's axis."""
     changes = state.changes
     xs = axis([change.step for change in changes], [change.seconds for change in changes], state, view)
-    return tuple(Mark(x, change.text) for x, change in zip(xs, changes, strict=True))
+    return tuple(Mark(x, _few_words(change.text)) for x, change in zip(xs, changes, strict=True))
+
+
+def with_words(plot: Plot, state: RunState, view: View) -> Plot:
+    """Return a chart that says what was changed: of the charts of a page, which all have the marks, one is enough."""
+    return replace(plot, marks=marks(state, view))
+
+
+def _few_words(change: str) -> str:
+    long = next((long for long in _SHORTER if change.startswith(long)), "")
+    return f"{_SHORTER[long]}{change.removeprefix(long)}" if long else change

@@ -22,23 +22,34 @@ class Grid:
         """Set a cell."""
         self._cells[row][column] = (glyph, style)
 
-    def lay(self, drawn: Sequence[str], style: Style, *, dashed: bool, merge: bool) -> None:
+    def lay(self, drawn: Sequence[str], style: Style, *, merge: bool) -> None:
         """Lay a curve over what is there; braille of two curves that both ``merge`` shows the dots of both."""
         for row, text in enumerate(drawn):
             for column, glyph in enumerate(text):
-                if glyph in _BLANK or (dashed and column % 3 == 2):
+                if glyph in _BLANK:
                     continue
                 under = self._cells[row][column][0]
                 both = merge and self._curves.get((column, row), False) and {ord(under), ord(glyph)} <= _BRAILLE
                 self._cells[row][column] = (chr(ord(glyph) | ord(under)) if both else glyph, style)
                 self._curves[column, row] = merge
 
-    def write(self, column: int, row: int, text: str, style: Style) -> bool:
-        """Write a text where it fits and covers no curve; return whether it did."""
+    def write(self, column: int, row: int, text: str, style: Style, *, over_guides: bool = False) -> bool:
+        """Write a text where it fits and covers and touches no curve and no other text; return whether it did.
+
+        Args:
+            column: where it begins.
+            row: from the top.
+            text: what to write.
+            style: how.
+            over_guides: whether it may cover what is neither, and touch curves.
+        """
         cells = range(column, column + len(text))
         if column < 0 or cells.stop > len(self._cells[0]) or cell_len(text) != len(text):
             return False
-        if any((cell, row) in self._curves for cell in cells):
+        kept_clear = cells if over_guides else range(column - 1, cells.stop + 1)
+        if any((cell, row) in self._curves for cell in kept_clear):
+            return False
+        if not over_guides and any(self._cells[row][cell][0] != " " for cell in cells):
             return False
         for cell, glyph in zip(cells, text, strict=True):
             self._cells[row][cell] = (glyph, style)

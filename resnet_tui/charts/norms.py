@@ -51,18 +51,32 @@ class Norms:
 
     def facts(self) -> list[str]:
         """Say which part has the smallest and the largest norm, how many are flagged, the total, and of when."""
-        known = [part for part in self.ascending() if self.values[part] > 0] or self.ascending()
-        if not known:
+        if not self.values:
             return []
         found = [self.place] if self.place else []
         found += [f"{label} {name(self.parts[part])} {number(self.values[part])}"
-                  for label, part in (("smallest", known[0]), ("largest", known[-1]))]  # fmt: skip
+                  for label, part in zip(("smallest", "largest"), self._ends(), strict=True)]  # fmt: skip
         if self.flags:
             found.append(f"{sum(flag in {'vanishing', 'exploding'} for flag in self.flags)} flagged")
         found.append(f"total {number(math.hypot(*self.values))}")
         if without := sum(value == 0 for value in self.values):
             found.append(f"{without} without gradient")
         return found if self.place else [*found, self.moment]
+
+    def facts_within(self, width: int) -> str:
+        """Return the facts that fit, each after a dot; else smallest and largest in few words, or nothing."""
+        text, left = "", self.facts()
+        while left and len(text) + len(left[0]) + 3 <= width:
+            text = f"{text} · {left.pop(0)}"
+        if not left or " · largest " in text:
+            return text
+        ends = " – ".join(f"{short(self.parts[part])} {number(self.values[part])}" for part in self._ends())
+        return f" · {ends}" if len(ends) + 3 <= width else ""
+
+    def _ends(self) -> tuple[int, int]:
+        """Return the parts of the smallest norm above zero and of the largest."""
+        known = [part for part in self.ascending() if self.values[part] > 0] or self.ascending()
+        return known[0], known[-1]
 
 
 def norms(state: RunState, view: View) -> Norms:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -10,14 +11,17 @@ from textual.strip import Strip
 from engine.text import one_line
 from resnet_tui.charts.axes import Span, span, value_words, x_ticks, x_words, y_ticks
 from resnet_tui.charts.grid import Grid
-from resnet_tui.charts.strokes import Canvas, Samples, curve, samples, visible
+from resnet_tui.charts.strokes import Canvas, Dash, Samples, curve, samples, visible
 from resnet_tui.view import Axis
 
 _MUTED = Style(dim=True)
 _LEAST = (16, 4)
 """Columns and rows below which there is no room for axes."""
 _POINTS, _ASCII_POINTS = "●◆×", "o#x"
-_STROKES, _ASCII_STROKES = "━╍┅", "*+~"
+_STROKES, _ASCII_STROKES = "━╍┉", "*+~"
+_DASHES: dict[str, Dash] = {"╍": (9.0, 5.0), "┉": (1.0, 3.5)}
+"""Of the strokes that are not drawn through."""
+_BEHIND, _ASCII_BEHIND = "─", "."
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Line:
     points: bool = False
     """Markers of their own instead of a line, for example evaluations."""
     dim: bool = False
-    """Stands behind the others and is not named in the title, such as the raw values of a smoothed line."""
+    """Stands behind the others, such as the raw values of a smoothed line; in the title only where it has a name of
+    its own."""
 
     def __post_init__(self) -> None:
         # Copies, since what is passed may grow later and a plot has to differ from what it was.
@@ -46,7 +51,8 @@ class Mark:
     """A vertical line: what a person changed."""
 
     x: float
-    text: str
+    text: str = ""
+    """What stands beside it where there is room, or its first word."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +159,8 @@ def _chart(
     for line, kept in sorted(drawable, key=lambda entry: (not entry[0].dim, entry[0].points)):
         glyph = _glyph(plot, line, ascii_only=ascii_only)
         marker = glyph if line.points or ascii_only else "braille"
-        drawn = curve(kept, canvas, marker, joined=not line.points)
-        dashed = not ascii_only and glyph in _STROKES[1:]
-        grid.lay(drawn, Style(color=line.colour, dim=line.dim), dashed=dashed, merge=not (line.dim or line.points))
+        drawn = curve(kept, canvas, marker, joined=not line.points, dash=_DASHES.get(glyph))
+        grid.lay(drawn, Style(color=line.colour, dim=line.dim), merge=not (line.dim or line.points))
     _draw_labels(grid, canvas, plot)
     labels = {canvas.row(value): label for value, label in ticks}
     strips = [title]
@@ -183,11 +188,37 @@ def _ranges(plot: Plot, data: list[Samples]) -> tuple[Span, Span]:
 def _glyph(plot: Plot, line: Line, *, ascii_only: bool) -> str:
     """Return what tells a line apart without its colour."""
     if line.dim:
-        return "." if ascii_only else "━"
+        return _ASCII_BEHIND if ascii_only else _BEHIND
     peers = [other for other in plot.lines if other.points == line.points and not other.dim]
     glyphs = (_ASCII_POINTS if ascii_only else _POINTS) if line.points else None
     glyphs = glyphs or (_ASCII_STROKES if ascii_only else _STROKES)
     return glyphs[peers.index(line) % len(glyphs)]
+
+
+class _Entry(NamedTuple):
+    """A line in the title."""
+
+    line: Line
+    glyph: str
+    value: str
+
+
+_Way = tuple[str, str | None]
+"""How to write an entry: a format of its glyph and name, and what stands before the value; None: no value."""
+_FULL: _Way = ("  {} {}", " ")
+_TIGHT: _Way = (" {}{}", " ")
+_SHORT: _Way = (" {}", "")
+_NAMES: _Way = (" {}{}", None)
+
+
+def _legend(entries: Sequence[_Entry], front: _Way, behind: _Way | None = None) -> list[Segment]:
+    """Write the lines of the front in one way, those behind in another, or not at all."""
+    segments = []
+    for line, glyph, value in entries:
+        if (way := behind if line.dim else front) is not None:
+            name = Segment(way[0].format(glyph, one_line(line.name)), Style(color=line.colour, dim=line.dim))
+            segments += [name] if way[1] is None else [name, Segment(f"{way[1]}{value}")]
+    return segments
 
 
 def _title(
@@ -201,24 +232,29 @@ def _title(
 ) -> Strip:
     """Write the title, where values are read, and each line's name and value; as much of it as fits."""
     name = Segment(one_line(plot.title), Style(bold=True, reverse=focused))
-    named = [(line, kept) for line, kept in drawable if not line.dim] or drawable
+    in_front = {line.name for line, _ in drawable if not line.dim}
     values = dict(readings(plot, read_at)) if read_at is not None else {}
     place = [] if read_at is None else [Segment(f" {x_words(read_at, plot.x_kind)}", _MUTED)]
-    full, short = [], []
-    for line, kept in named:
+    entries = []
+    for line, kept in drawable:
+        if line.dim and in_front and line.name in {"", *in_front}:
+            continue
         value = values.get(line.name) if read_at is not None else (kept[1][-1] + kept[2][-1]) / 2
         text = "-" if value is None else value_words(value, percent=plot.percent)
-        glyph, colour = _glyph(plot, line, ascii_only=ascii_only), Style(color=line.colour)
-        full += [Segment(f"  {glyph} {one_line(line.name)}", colour), Segment(f" {text}")]
-        short += [Segment(f" {glyph}", colour), Segment(text)]
+        entries.append(_Entry(line, _glyph(plot, line, ascii_only=ascii_only), text))
+    ways = ((_FULL, _FULL), (_TIGHT, _TIGHT), (_TIGHT, _SHORT), (_TIGHT, None))
+    named = [_legend(entries, front, behind) for front, behind in ways]
+    few = _legend(entries, _SHORT)
     for segments in (
-        [name, *place, *full],
-        [name, *full],
-        [name, *place, *short],
-        [name, *short],
-        short,
-        short[:2],
-        short[1:2],
+        *([name, *place, *legend] for legend in named),
+        *([name, *legend] for legend in named),
+        [name, *place, *_legend(entries, _SHORT, _SHORT)],
+        [name, *_legend(entries, _SHORT, _SHORT)],
+        [name, *few],
+        [name, *_legend(entries, _NAMES)],
+        few,
+        few[:2],
+        few[1:2],
     ):
         strip = Strip(segments)
         if segments and strip.cell_length <= width:
@@ -248,13 +284,21 @@ def _draw_labels(grid: Grid, canvas: Canvas, plot: Plot) -> None:
             continue
         name, value = f" {one_line(level.name)} ", f"{value_words(level.y, percent=plot.percent)} "
         starts = [(text, start) for text in (name + value, name) for start in (0, canvas.columns - len(text))]
-        any(grid.write(start, canvas.row(level.y), text, _MUTED) for text, start in starts)
-    for mark in plot.marks:
-        if not canvas.x.holds(mark.x):
-            continue
-        text, column = one_line(mark.text), canvas.column(mark.x)
-        places = [(start, row) for row in range(canvas.rows) for start in (column + 1, column - len(text))]
-        any(grid.write(start, row, text, Style(italic=True)) for start, row in places)
+        any(grid.write(start, canvas.row(level.y), text, _MUTED, over_guides=True) for text, start in starts)
+    for mark in reversed(plot.marks):  # where there is no room for all, the latest
+        if mark.text and canvas.x.holds(mark.x):
+            _name_mark(grid, canvas, mark)
+
+
+def _name_mark(grid: Grid, canvas: Canvas, mark: Mark) -> None:
+    """Write the mark's words, or the first of them, beside its line as far up as there is room."""
+    text, column = one_line(mark.text), canvas.column(mark.x)
+    any(
+        grid.write(start, row, words, Style(italic=True))
+        for words in dict.fromkeys((text, text.partition(" ")[0]))
+        for row in range(canvas.rows)
+        for start in (column + 1, column - len(words))
+    )
 
 
 def _x_labels(canvas: Canvas, kind: Axis) -> str:

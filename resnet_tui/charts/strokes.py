@@ -16,6 +16,11 @@ from resnet_tui.charts.axes import LARGEST, SMALLEST, Span
 
 Samples = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """xs in order, lows and highs: finite, and positive for a log scale."""
+Dash = tuple[float, float]
+"""Length of a dash and of the gap after it, in dots."""
+_MOST_DASHES = 400
+"""Of a curve: plotext's time grows with them."""
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def visible(data: Samples, x: Span) -> slice:
 
 
 @lru_cache(maxsize=24)  # the curves of a screen: a moved cursor draws none of them again
-def curve(data: Samples, canvas: Canvas, marker: str, *, joined: bool) -> tuple[str, ...]:
+def curve(data: Samples, canvas: Canvas, marker: str, *, joined: bool, dash: Dash | None = None) -> tuple[str, ...]:
     """Draw one line with plotext and return its rows, blanks where it is not.
 
     Args:
@@ -75,6 +80,7 @@ def curve(data: Samples, canvas: Canvas, marker: str, *, joined: bool) -> tuple[
         canvas: where it is drawn.
         marker: ``braille``, or the character to draw with.
         joined: whether points are connected.
+        dash: how the connection is broken up; None: not at all.
     """
     across, up = (2, 4) if marker == "braille" else (1, 1)
     dots = (canvas.columns * across, canvas.rows * up)
@@ -84,6 +90,7 @@ def curve(data: Samples, canvas: Canvas, marker: str, *, joined: bool) -> tuple[
     ]
     if joined:
         path = _clipped(_bends(points), *dots)
+        path = path if dash is None else _dashed(path, *dash)
     else:
         path = [(x, y, False) for x, y in points if 0 <= x <= dots[0] and 0 <= y <= dots[1]]
     return _plotted(path, dots, canvas, marker)
@@ -147,6 +154,29 @@ def _clipped(points: list[tuple[float, float]], width: int, height: int) -> list
             path.append((*first, False))
         path.append((*last, True))
     return path
+
+
+def _dashed(path: list[tuple[float, float, bool]], dash: float, gap: float) -> list[tuple[float, float, bool]]:
+    """Return a path as dashes, measured along it, so that they look the same on slopes; a mere dot as it is."""
+    steps = [(a, b, math.dist(a[:2], b[:2])) for a, b in pairwise(path) if b[2]]
+    scale = max(1.0, sum(length for _, _, length in steps) / (dash + gap) / _MOST_DASHES)
+    result: list[tuple[float, float, bool]] = []
+    drawn, left = True, dash * scale
+    for (x0, y0, _), (x1, y1, _), length in steps:
+        done = 0.0
+        while length - done > _NOTHING:
+            step = min(left, length - done)
+            begin, end = done / length, (done + step) / length
+            if drawn:
+                first = (x0 + begin * (x1 - x0), y0 + begin * (y1 - y0))
+                if not result or math.dist(result[-1][:2], first) > _NOTHING:
+                    result.append((*first, False))
+                result.append((x0 + end * (x1 - x0), y0 + end * (y1 - y0), True))
+            done, left = done + step, left - step
+            if left <= _NOTHING:
+                drawn = not drawn
+                left = (dash if drawn else gap) * scale
+    return result or path
 
 
 def _plotted(

@@ -6,6 +6,7 @@ import json as json_module
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,13 +42,31 @@ def presets(
             tree, source = files.load(name)
             print(build_config(tree, {}, source).model_dump_json(indent=2))
         else:
-            print(path.read_text(encoding="utf-8"), end="")
+            print(_text(path), end="")
         return
     entries = list(_entries())
     if json:
         print(json_module.dumps({entry.name: asdict(entry) for entry in entries}, indent=2, ensure_ascii=False))
     else:
         _print_list(entries)
+
+
+def _text(path: Path) -> str:
+    """Return a preset's file as it may go to a terminal; its tabs stay.
+
+    Raises:
+        ConfigError: it cannot be read, or is not text.
+    """
+    from engine.errors import ConfigError
+    from engine.text import clean, one_line
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{one_line(str(path))}: not UTF-8 text, at byte {error.start:,}") from error
+    except OSError as error:
+        raise ConfigError(f"{one_line(str(path))}: {one_line(error.strerror or str(error))}") from error
+    return "\t".join(clean(part, len(part)) for part in text.split("\t"))
 
 
 def _entries() -> Iterator[Entry]:

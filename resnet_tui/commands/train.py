@@ -112,7 +112,7 @@ def train(
         raise typer.Exit(_train(config, runs_dir, run, as_json=json))
     from resnet_tui.run.source import NewRun
 
-    raise typer.Exit(open_dashboard(runs_dir, NewRun(config, runs_dir.absolute(), run), ascii_only=ascii_only))
+    raise typer.Exit(open_dashboard(runs_dir, NewRun(config, run), ascii_only=ascii_only))
 
 
 def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:

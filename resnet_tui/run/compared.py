@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from engine.errors import UserError
 from engine.event_log import EventReader
 from engine.run_dir import RunDir
 from engine.text import one_line
-from resnet_tui.run.listing import Listed, read
+from resnet_tui.run.listing import LOOK_SECONDS, REST, Listed, read
 from resnet_tui.run.series import Series
 from resnet_tui.run.state import RunState
 
@@ -40,31 +40,43 @@ class Compared:
 
 
 class Reader(threading.Thread):
-    """Reads whole runs, one after another; a daemon, so that it never holds up the end of the program."""
+    """Reads whole runs, one after another, and those that are live again and again.
 
-    def __init__(self, runs: Sequence[RunDir], tell: Callable[[int, Compared | str], object]) -> None:
+    A daemon, so that it never holds up the end of the program.
+    """
+
+    def __init__(self, runs: Mapping[int, RunDir], tell: Callable[[int, Compared | str], object]) -> None:
         """Get ready to call ``tell``, in this thread, with each run's place and what it is, or why it is not."""
         super().__init__(name="compare", daemon=True)
-        self._runs, self._tell = tuple(runs), tell
+        self._runs, self._tell = dict(runs), tell
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Read and tell until all is read."""
-        for place, run in enumerate(self._runs):
-            try:
-                compared = self._read(run)
-            except (UserError, OSError) as error:
-                self._tell(place, one_line(str(error)))
-                continue
-            if compared is None:
-                return
-            self._tell(place, compared)
+        """Read and tell until all is read and none is live."""
+        while self._runs and not self._stopped.is_set():
+            began = time.monotonic()
+            self._runs = {place: run for place, run in self._runs.items() if self._told(place, run)}
+            self._stopped.wait(max(LOOK_SECONDS, REST * (time.monotonic() - began)))
 
     def stop(self) -> None:
         """Stop for good; returns at once."""
         self._stopped.set()
 
+    def _told(self, place: int, run: RunDir) -> bool:
+        """Read a run and tell; return whether it goes on."""
+        try:
+            compared = self._read(run)
+        except (UserError, OSError) as error:
+            self._tell(place, one_line(str(error)))
+            return False
+        if compared is None:
+            return False
+        self._tell(place, compared)
+        return compared.listed.alive
+
     def _read(self, run: RunDir) -> Compared | None:
+        if self._stopped.is_set():
+            return None
         listed, state = read(run), RunState()
         if listed.config is None:
             raise UserError(listed.reason)

@@ -135,6 +135,8 @@ def _log(norm: float) -> float:
 
 
 def _norm(log: float) -> float:
+    if math.isnan(log):
+        return math.nan  # always the same one, so that what holds it stays equal to itself
     return 0.0 if log <= ZERO else 10**log
 
 

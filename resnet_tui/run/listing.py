@@ -18,7 +18,7 @@ from resnet_tui.run.doing import Doing
 LOOK_SECONDS = 2.0
 """Between two looks at the folder; well below the 5 s after which a dead run must not be shown as running."""
 _BATCH_SECONDS = 0.1
-_REST = 20
+REST = 20
 """A live run is read again after this many times what reading it took, so that a long log costs 5 % at most."""
 
 
@@ -179,7 +179,7 @@ class RunList:
             began = time.monotonic()
             listed = read(run)
             ended = time.monotonic()
-            self._known[path] = _Known(stamp, listed.alive, ended + _REST * (ended - began))
+            self._known[path] = _Known(stamp, listed.alive, ended + REST * (ended - began))
             changed.append(listed)
             if time.monotonic() - told >= _BATCH_SECONDS:
                 yield Scan(tuple(changed), paths)

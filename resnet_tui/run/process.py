@@ -1,5 +1,6 @@
 """The process that a run lives in, as the dashboard starts it: told of until the run's folder is there."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -7,18 +8,100 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from engine.config import RunConfig
-from engine.config_file import to_toml
 from engine.events import Progress, decode
+from engine.host import order
 from engine.run_dir import RunDir
 from engine.text import clean, one_line
 
 STOPPED = "stopped before the run began; nothing was written"
 _SAID_BYTES = 64 << 10
 """How much of what a process said last is looked at for its error."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A process that waits for its order."""
+
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+    """A file without a name that gets its stderr; a pipe would end with this process."""
+
+    @classmethod
+    def spawn(cls, runs: Path) -> Self:
+        """Start one, in a session of its own.
+
+        Raises:
+            OSError: it could not be started.
+            ValueError: ``runs`` cannot be named on a command line.
+        """
+        command = [sys.executable, *_path_flags(), "-m", "engine.host", str(runs)]
+        said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by who attends to the process)
+        try:
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, start_new_session=True)
+        except (OSError, ValueError):
+            said.close()
+            raise
+        return cls(process, said)
+
+    def order(self, config: RunConfig, resume: RunDir | None) -> bool:
+        """Let it train; return whether it was still there to be told."""
+        return self._tell(order(config, resume))
+
+    def dismiss(self) -> None:
+        """Let it end without having trained."""
+        self._tell(b"")
+        self.said.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def _tell(self, line: bytes) -> bool:
+        """Write ``line``, which is far smaller than what a pipe holds, and no more."""
+        if (stdin := self.process.stdin) is None:
+            return False
+        try:
+            with stdin:
+                stdin.write(line)
+        except BrokenPipeError:
+            return False
+        return self.process.poll() is None
+
+
+class Reserve:
+    """Keeps one host ready, with torch imported while a person is choosing still."""
+
+    def __init__(self, runs: Path) -> None:
+        """Prepare for runs in the folder ``runs``."""
+        self.runs = runs.absolute()
+        self._host: Host | None = None
+
+    def prepare(self) -> None:
+        """Start a host if there is none; one that cannot be started is only missed later."""
+        if self._host is None:
+            with contextlib.suppress(OSError, ValueError):
+                self._host = Host.spawn(self.runs)
+
+    def take(self) -> Host:
+        """Return the host that is ready, else a new one.
+
+        Raises:
+            OSError, ValueError: see ``Host.spawn``.
+        """
+        host, self._host = self._host, None
+        if host is not None and host.process.poll() is None:
+            return host
+        return Host.spawn(self.runs)
+
+    def close(self) -> None:
+        """Let go of it."""
+        host, self._host = self._host, None
+        if host is not None:
+            host.dismiss()
 
 
 class EngineProcess:
@@ -31,7 +114,7 @@ class EngineProcess:
     def __init__(
         self,
         config: RunConfig,
-        runs: Path,
+        reserve: Reserve,
         *,
         resume: RunDir | None = None,
         on_progress: Callable[[Progress], None],
@@ -42,7 +125,7 @@ class EngineProcess:
 
         Args:
             config: the run.
-            runs: the folder that gets the run's.
+            reserve: where its process comes from; it knows the folder that gets the run's.
             resume: the run to go on with instead.
             on_progress: told what is being made ready, and how far it is.
             on_run_dir: told when the run's folder is there; nothing follows.
@@ -52,7 +135,7 @@ class EngineProcess:
         All three are called from a thread of this object's own.
         """
         self._config = config
-        self._runs = runs.absolute()
+        self._reserve = reserve
         self._resume = resume
         self._on_progress, self._on_run_dir, self._on_failed = on_progress, on_run_dir, on_failed
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,13 +144,15 @@ class EngineProcess:
     def start(self) -> None:
         """Start the process and return; whatever goes wrong, ``on_failed`` tells."""
         try:
-            said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the thread); a pipe would end with this process
-            self._process = self._spawn(said)
+            host = self._reserve.take()
+            if not host.order(self._config, self._resume):
+                raise BrokenPipeError("it ended at once")
         except (OSError, ValueError) as error:  # a path that is no text cannot be written as a configuration
             reason = f"the run's process could not be started: {one_line(str(error))}"
             thread = threading.Thread(target=self._tell_failure, args=(reason, 1), daemon=True)
         else:
-            thread = threading.Thread(target=self._attend, args=(self._process, said), daemon=True)
+            self._process = host.process
+            thread = threading.Thread(target=self._attend, args=(host.process, host.said), daemon=True)
         thread.start()
 
     @property
@@ -84,17 +169,6 @@ class EngineProcess:
     def detach(self) -> None:
         """Tell nothing more. The process goes on."""
         self._detached = True
-
-    def _spawn(self, said: IO[bytes]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, *_path_flags(), "-m", "engine.host", "-", "--runs-dir", str(self._runs)]
-        if self._resume is not None:
-            command += ["--resume", str(self._resume.path.absolute())]
-        with tempfile.TemporaryFile() as config:  # has no name, so nothing is left behind whoever ends first
-            config.write(to_toml(self._config).encode())
-            config.seek(0)
-            return subprocess.Popen(
-                command, stdin=config, stdout=subprocess.PIPE, stderr=said, start_new_session=True
-            )
 
     def _attend(self, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
         with said:

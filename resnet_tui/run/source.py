@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.config import RunConfig
     from engine.run_dir import RunDir
 
@@ -17,9 +15,13 @@ class NewRun:
     """To be started, in a process of its own."""
 
     config: RunConfig
-    runs: Path
     resume: RunDir | None = None
     """The run to go on with instead of a new one."""
+
+    @property
+    def badge(self) -> str:
+        """What the header says of how it is looked at."""
+        return ""
 
     @property
     def name(self) -> str:
@@ -36,6 +38,11 @@ class WatchedRun:
     """Whether only looking is allowed."""
 
     @property
+    def badge(self) -> str:
+        """What the header says of how it is looked at."""
+        return "read-only" if self.readonly else ""
+
+    @property
     def name(self) -> str:
         """Of the run."""
         return self.run.name
@@ -48,6 +55,11 @@ class ReplayedRun:
     run: RunDir
     speed: float = 1.0
     """Recorded seconds a second."""
+
+    @property
+    def badge(self) -> str:
+        """What the header says of how it is looked at."""
+        return "replay"
 
     @property
     def name(self) -> str:

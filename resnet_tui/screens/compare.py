@@ -55,7 +55,7 @@ class CompareScreen(Screen[None]):
         self._axis: Axis = "epoch"
         self._log = False
         self._cursor: float | None = None
-        self._reader = Reader(self._runs, self._tell)
+        self._reader: Reader | None = None
         self._charts: dict[Quantity, Chart] = {quantity: Chart() for quantity in get_args(Quantity)}
 
     def compose(self) -> ComposeResult:
@@ -70,14 +70,28 @@ class CompareScreen(Screen[None]):
         yield Keys()
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Show what is known: nothing yet."""
         self.query_one("#tables").focus()
         self._show()
+
+    def on_screen_resume(self) -> None:
+        """Read what is not read yet, and what goes on, from now on."""
+        done = [place for place, run in self._read.items() if not run.listed.alive]
+        self._stop()
+        self._reader = Reader({i: run for i, run in enumerate(self._runs) if i not in done}, self._tell)
         self._reader.start()
+
+    def on_screen_suspend(self) -> None:
+        """Read no more while nobody sees it."""
+        self._stop()
 
     def on_unmount(self) -> None:
         """Read no more."""
-        self._reader.stop()
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._reader is not None:
+            self._reader.stop()
 
     def on_resize(self, event: events.Resize) -> None:
         """Show as many charts as are worth their place."""
@@ -92,6 +106,7 @@ class CompareScreen(Screen[None]):
         """Take in a run."""
         if isinstance(message.what, Compared):
             self._read[message.place] = message.what
+            self._problems.pop(message.place, None)
         else:
             self._problems[message.place] = message.what
         self._show()
@@ -143,15 +158,15 @@ class CompareScreen(Screen[None]):
     def _summary(self) -> str:
         text = f"{len(self._runs)} runs over {'epochs' if self._axis == 'epoch' else 'time'}"
         text += ", log scale" if self._log else ""
-        waiting = len(self._runs) - len(self._read) - len(self._problems)
+        waiting = len(self._runs) - len(self._read.keys() | self._problems.keys())
         return text + self._as_of() + (f"  reading {waiting} more…" if waiting else "")
 
     def _as_of(self) -> str:
-        """Say when live runs were read: they go on, and what is seen here does not."""
+        """Say when live runs were read: they are read again every few seconds."""
         live = [run.read_at for run in self._read.values() if run.listed.alive]
         if not live:
             return ""
-        return f", {len(live)} live, as of {datetime.fromtimestamp(min(live), UTC).astimezone():%H:%M}"
+        return f", {len(live)} live, as of {datetime.fromtimestamp(min(live), UTC).astimezone():%H:%M:%S}"
 
     def _figures(self) -> Table:
         """Return a column a run, a row a figure; the best of a row has a tick."""

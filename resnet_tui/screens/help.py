@@ -18,7 +18,9 @@ from textual.widgets import Static
 class Help(ModalScreen[None]):
     """A list of keys, what each does, and its name for remapping."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "close", id="help.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q", "dismiss", "close", id="help.close")
+    ]
     DEFAULT_CSS = """
     Help { align: center middle; }
     Help > VerticalScroll { width: 76; max-width: 100%; height: auto; max-height: 100%; border: round $primary;

@@ -22,7 +22,7 @@ from resnet_tui.panel import Panel
 from resnet_tui.run.control import SLOW_SECONDS, RunControl
 from resnet_tui.run.doing import LIVE, Doing, doing
 from resnet_tui.run.feed import Feed, LogFeed
-from resnet_tui.run.process import EngineProcess
+from resnet_tui.run.process import EngineProcess, Reserve
 from resnet_tui.run.replay import ReplayFeed
 from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
 from resnet_tui.run.state import RunState, Topic
@@ -84,17 +84,21 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             self.reason, self.status = reason, status
             super().__init__()
 
-    def __init__(self, source: RunSource, *, view: View | None = None, tab: str = TABS[0], charts: str = "") -> None:
+    def __init__(
+        self, source: RunSource, reserve: Reserve, *, view: View | None = None, tab: str = TABS[0], charts: str = ""
+    ) -> None:
         """Show ``source``.
 
         Args:
             source: the run.
+            reserve: where the process of a new one comes from.
             view: how to look at it at first.
             tab: which tab to begin with where there is something to see already.
             charts: the filter of the charts.
         """
         super().__init__()
         self.source = source
+        self._reserve = reserve
         self.state = RunState()
         self.view = view or View()
         self.run_dir: RunDir | None = None if isinstance(source, NewRun) else source.run
@@ -175,7 +179,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     def _start(self, source: NewRun) -> None:
         self.engine = EngineProcess(
             source.config,
-            source.runs,
+            self._reserve,
             resume=source.resume,
             on_progress=lambda event: post(self, self.Prepared(event)),
             on_run_dir=lambda run: post(self, self.Began(run)),
@@ -335,19 +339,10 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self._header_at = time.monotonic()
         name = self.run_dir.name if self.run_dir is not None else self.source.name
         problem = self._failed or (self.feed.problem if self.feed is not None else "")
-        self.query_one(RunHeader).show(name, self.state, self.doing, self._badge(), self._played_at(), problem)
+        self.query_one(RunHeader).show(name, self.state, self.doing, self.source.badge, self._played_at(), problem)
         if isinstance(self.feed, ReplayFeed):
             feed = self.feed
             self.query_one(SeekBar).show(feed.position, feed.length, feed.speed, paused=feed.paused)
-
-    def _badge(self) -> str:
-        match self.source:
-            case ReplayedRun():
-                return "replay"
-            case WatchedRun(readonly=True):
-                return "read-only"
-            case _:
-                return ""
 
     def _played_at(self) -> float | None:
         """The recorded time where it is played, else the clock's."""

@@ -15,11 +15,10 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Button, Static
 
-from engine import words
 from engine.config import RunConfig
 from engine.helper_messages import DataFacts, HelperFailed, Machine, Preview, Reply
 from engine.text import one_line
-from resnet_tui.messages import StartRun, post
+from resnet_tui.messages import RunLikely, StartRun, post
 from resnet_tui.screens.save_preset import SavePreset
 from resnet_tui.setup.choices import Choices, first_line, memory_words
 from resnet_tui.setup.download_bar import DownloadBar
@@ -27,6 +26,7 @@ from resnet_tui.setup.draft import Draft
 from resnet_tui.setup.fields import FIELDS, PRESET
 from resnet_tui.setup.form import Form
 from resnet_tui.setup.helper import Helper
+from resnet_tui.setup.measured import Known, Measured
 from resnet_tui.setup.pick import Pick
 from resnet_tui.setup.preview import PreviewPane
 from resnet_tui.setup.preview_text import problems
@@ -37,6 +37,8 @@ from resnet_tui.widgets.keys import Keys
 QUICKSTART = "quickstart"
 _TYPING = 0.05
 """Seconds without another change before the helper is asked."""
+_BRIEF = 2.5
+"""Seconds for which something is told that a person need not act upon: it covers what is below."""
 
 
 class Asks(Protocol):
@@ -78,7 +80,12 @@ class SetupScreen(Screen[None]):
         Binding("f5,ctrl+g", "start", "start", id="setup.start", tooltip="start the run", key_display="F5"),
         Binding("ctrl+s", "save", "save", id="setup.save", tooltip="save as a preset"),
         Binding(
-            "r", "reset", "reset", id="setup.reset", show=False, tooltip="take back every change, or bring it back"
+            "ctrl+r",
+            "reset",
+            "reset",
+            id="setup.reset",
+            show=False,
+            tooltip="take back every change, or bring it back",
         ),
         Binding("v", "shapes", "shapes", id="setup.shapes", tooltip="show the shapes of all operations"),
         Binding("d", "download", "download", id="setup.download", tooltip="download the dataset, or cancel that"),
@@ -110,11 +117,12 @@ class SetupScreen(Screen[None]):
         self._preview: Preview | None = None
         self._failed = False
         self._remarks: dict[str, str] = {}
-        self._published = ""
+        self._measured = Measured(runs)
+        self._known = Known()
         self._described = ("", "")
         """A preset, and the first line of what it says of itself."""
         self._undo: Draft | None = None
-        self._useful: tuple[str, bool, bool] | None = None
+        self._useful: tuple[str, str, bool, bool] | None = None
         self._ask_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -166,7 +174,7 @@ class SetupScreen(Screen[None]):
         changed = len(draft.changed)
         parts = [("New run ", "$text-muted"), (one_line(draft.name), "bold")]
         if changed:
-            parts.append((f"  {changed} changed, r resets", "$text-accent"))
+            parts.append((f"  {changed} changed, ^r resets", "$text-accent"))
         if self._fresh or self._failed:  # else what was said stays until there is an answer, so that nothing flickers
             self._remarks = self._problems()
         if self._described[0] != draft.origin:
@@ -197,7 +205,7 @@ class SetupScreen(Screen[None]):
 
     def _help(self) -> None:
         field = self._form.field
-        text = "enter opens or closes these settings" if field is None else field.help(self.draft.value)
+        text = "settings that most runs leave as they are" if field is None else field.help(self.draft.value)
         if field is not None and field.key == "train.device" and (device := self._choices.device(self.draft)):
             text = f"{memory_words(device)}; {text}"
         self.query_one("#help", Static).update(Content(text), layout=False)
@@ -220,7 +228,8 @@ class SetupScreen(Screen[None]):
 
     def _refresh_keys(self) -> None:
         """Let the footer show other keys where others work now; drawing it anew at every key is slow."""
-        useful = (self._form.typing, self.query_one(DownloadBar).useful, self._preview is not None)
+        form = self._form
+        useful = (form.typing, form.opens, self.query_one(DownloadBar).useful, self._preview is not None)
         if useful != self._useful:
             self._useful = useful
             self.refresh_bindings()
@@ -246,10 +255,12 @@ class SetupScreen(Screen[None]):
         match message.reply:
             case Machine(devices=devices):
                 self._choices.devices = devices
+                self._look_up()
             case Preview() as preview if preview.id == self._wanted:
                 self._preview = preview
                 self.query_one(Waiting).done()
                 self._look_up()
+                self.post_message(RunLikely())  # not before: the preview must not wait for it
             case HelperFailed(id=number, message=text) if number in {0, self._wanted}:
                 self._failed = True
                 self.query_one(Waiting).done()
@@ -259,7 +270,7 @@ class SetupScreen(Screen[None]):
     def _show_preview(self) -> None:
         if self._preview is not None and not self._failed:
             pane = self.query_one(PreviewPane)
-            pane.show_preview(self._preview, self._choices.device(self.draft), self._published)
+            pane.show_preview(self._preview, self._choices.device(self.draft), self._known)
         self._offer_download()
         self._show()
 
@@ -274,7 +285,7 @@ class SetupScreen(Screen[None]):
             why = message.problem.partition("\n")[0]  # what else there is to do is told for a command line
             self.notify(f"{why}. A copy can be used as well: give its folder.", severity="warning", markup=False)
         else:
-            self.notify("The dataset is here and complete.", markup=False)
+            self.notify("The dataset is here and complete.", timeout=_BRIEF, markup=False)
         self._ask()
 
     @work(exclusive=True, group="look up")
@@ -282,9 +293,10 @@ class SetupScreen(Screen[None]):
         config = self._asked
         if config is None:
             return
-        published = await asyncio.to_thread(_published, config)
-        if published != self._published:
-            self._published = published
+        device = self._choices.device(self.draft)
+        known = await asyncio.to_thread(self._measured.known, config, device.description if device else "")
+        if known != self._known:
+            self._known = known
             self._show_preview()
 
     # Actions ---------------------------------------------------------------------------------------------------
@@ -313,7 +325,7 @@ class SetupScreen(Screen[None]):
             self._refuse(found)
             return
         if self._failed and self._preview is None:
-            self.notify("the preview failed; starting all the same", severity="warning")
+            self.notify("the preview failed; starting all the same", severity="warning", timeout=_BRIEF)
         self.post_message(StartRun(run))
 
     def _refuse(self, found: Mapping[str, str]) -> None:
@@ -351,7 +363,7 @@ class SetupScreen(Screen[None]):
         name = await self.app.push_screen_wait(SavePreset(named))
         if name is not None:
             self._form.take(Draft.from_preset(name))
-            self.notify(f"saved as the preset {name}", markup=False)
+            self.notify(f"saved as the preset {name}", timeout=_BRIEF, markup=False)
 
     def action_download(self) -> None:
         """Get the dataset; while that goes on, end it."""
@@ -364,7 +376,7 @@ class SetupScreen(Screen[None]):
         if draft.changed:
             self._undo = draft
             self._form.take(draft.reset())
-            self.notify("every change is taken back; r once more brings them back")
+            self.notify("every change is taken back; ^r once more brings them back", timeout=_BRIEF)
         elif self._undo is not None and self._undo.origin == draft.origin:
             self._form.take(self._undo)
 
@@ -384,11 +396,3 @@ def _look_at(config: RunConfig) -> DataFacts:
     from engine.data.facts import facts
 
     return facts(config.data)
-
-
-def _published(config: RunConfig) -> str:
-    """Return the published accuracy of the run's network, in words; empty: not known here."""
-    from engine.literature import published_on
-
-    known = published_on(config.model, config.data.dataset)
-    return f"{words.percent(known.accuracy)} ({known.source})" if known is not None else ""

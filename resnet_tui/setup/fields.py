@@ -86,7 +86,7 @@ class Field:
     def help(self, value: Value) -> str:
         """Return what it means and what it may be, in one line."""
         if self.key == PRESET:
-            return "Where every setting begins; enter lists all presets"
+            return "Where every setting begins"
         if self.key == "model.arch":
             return one_line(ARCHITECTURES[str(value("model.arch"))].__doc__ or "")
         arch = str(value("model.arch"))

@@ -2,7 +2,7 @@
 
 import string
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -19,6 +19,8 @@ from resnet_tui.setup.form_drawing import FormDrawing
 from resnet_tui.setup.form_lines import VALUE, form_lines
 from resnet_tui.setup.line_edit import LineEdit
 
+Opens = Literal["list", "switch", "fold", "next"]
+"""An action: list the choices, switch on or off, fold or unfold, go to the next line."""
 _OF_NUMBERS = frozenset(string.digits + ".,-+e ")
 _OF_DEPTHS = frozenset(string.digits)
 
@@ -31,7 +33,10 @@ class Form(FormDrawing, can_focus=True):
         Binding("down", "move(1)", "down", id="setup.down", show=False),
         Binding("right", "step(1)", "change", id="setup.next", key_display="←→", tooltip="take the next choice"),
         Binding("left", "step(-1)", "change", id="setup.previous", show=False, tooltip="take the choice before"),
-        Binding("enter,space", "open", "list", id="setup.list", tooltip="list the choices, with a search"),
+        Binding("enter,space", "list", "list", id="setup.list", tooltip="list the choices, with a search"),
+        Binding("enter,space", "switch", "on/off", id="setup.switch", tooltip="switch it on or off"),
+        Binding("enter", "next", "next", id="setup.enter", tooltip="go to the next setting"),
+        Binding("enter,space", "fold", "open/close", id="setup.fold", tooltip="open or close these settings"),
         Binding("pageup", "move(-10)", "page up", id="setup.page_up", show=False),
         Binding("pagedown", "move(10)", "page down", id="setup.page_down", show=False),
         Binding("home,ctrl+home", "move(-1000)", "first", id="setup.first", show=False),
@@ -67,6 +72,15 @@ class Form(FormDrawing, can_focus=True):
     def field(self) -> Field | None:
         """The setting under the cursor."""
         return FIELDS.get(self._cursor)
+
+    @property
+    def opens(self) -> Opens:
+        """What enter does here."""
+        if (field := self.field) is None:
+            return "fold"
+        if field.kind(self.draft.value) in {"number", "numbers", "text"}:
+            return "next"
+        return "switch" if field.choices(self.draft.value) == (False, True) else "list"
 
     @property
     def typing(self) -> str:
@@ -194,11 +208,21 @@ class Form(FormDrawing, can_focus=True):
             self._changed(typing=True)
         self.refresh()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer for enter what it does here, and steps where there are choices."""
+        if action in get_args(Opens):
+            return action == self.opens
+        return True if action != "step" else self.typing in {"", "depth"}
+
     def action_move(self, by: int) -> None:
         """Go to another line."""
         stops = self._stops()
         self._cursor = stops[min(max(0, stops.index(self._cursor) + by), len(stops) - 1)]
         self._arrived()
+
+    def action_next(self) -> None:
+        """Go to the next line."""
+        self.action_move(1)
 
     def action_step(self, by: int) -> None:
         """Take the next choice, or the one before."""
@@ -212,7 +236,7 @@ class Form(FormDrawing, can_focus=True):
 
     def _step_choice(self, field: Field, by: int) -> None:
         if field.key == PRESET and self.draft.changed:
-            self.action_open()  # the next preset would cost what was changed: let it be chosen
+            self.action_list()  # the next preset would cost what was changed: let it be chosen
             return
         choices = self._choices.of(self.draft, field)
         now = self._choices.now(self.draft, field)
@@ -232,17 +256,19 @@ class Form(FormDrawing, can_focus=True):
         if (wanted := next_depth(valid, depth, by)) is not None:
             self.set_value(FIELDS["model.depth"], wanted)
 
-    def action_open(self) -> None:
-        """List the choices; switch what is on or off; fold or unfold."""
-        field = self.field
-        if field is None:
-            self._fold(self._cursor not in self._opened)
-        elif field.kind(self.draft.value) in {"number", "numbers", "text"}:
-            self.action_move(1)
-        elif field.choices(self.draft.value) == (False, True):
-            self.set_value(field, not self.draft.value(field.key))
-        else:
+    def action_list(self) -> None:
+        """List the choices."""
+        if (field := self.field) is not None:
             self.post_message(self.Asked(field))
+
+    def action_switch(self) -> None:
+        """Switch what is on or off."""
+        if (field := self.field) is not None:
+            self.set_value(field, not self.draft.value(field.key))
+
+    def action_fold(self) -> None:
+        """Fold or unfold."""
+        self._fold(self._cursor not in self._opened)
 
     def _fold(self, opened: bool) -> None:
         (self._opened.add if opened else self._opened.discard)(self._cursor)
@@ -262,7 +288,7 @@ class Form(FormDrawing, can_focus=True):
         self._cursor = line.id
         self._arrived()
         if line.field is None:
-            self._fold(line.id not in self._opened)
+            self.action_fold()
         elif offset.x >= VALUE:
             self._click_value(line.field, offset.x - VALUE)
 
@@ -272,8 +298,10 @@ class Form(FormDrawing, can_focus=True):
             end = len(self._value(field)) + 3
             if x < 2 or end - 1 <= x <= end:
                 self.action_step(-1 if x < 2 else 1)
+            elif self.opens == "switch":
+                self.action_switch()
             else:
-                self.action_open()
+                self.action_list()
         elif self._edit is not None:
             self._edit.press("end")
             self.refresh()

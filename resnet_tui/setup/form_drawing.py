@@ -13,6 +13,7 @@ from resnet_tui.setup.draft import Draft
 from resnet_tui.setup.fields import PRESET, Field
 from resnet_tui.setup.form_lines import LABEL, MARKS, VALUE, FormLine
 from resnet_tui.setup.line_edit import LineEdit
+from resnet_tui.widgets.strips import filled
 
 _UNDERLINED = Style(underline=True)
 _REVERSED = Style(reverse=True)
@@ -71,12 +72,10 @@ class FormDrawing(ScrollView):
             return Strip.blank(width, self.rich_style)
         line = self._lines[at]
         here = line.stops and line.id == self._cursor
-        segments = list(self._segments(line, here=here))
-        segments.append(Segment(" " * max(0, width - sum(segment.cell_length for segment in segments))))
         under = self.rich_style
         if here and self.has_focus:
             under += Style(bgcolor=self.get_component_rich_style("form--cursor").bgcolor)
-        return Strip(Segment.apply_style(segments, under)).adjust_cell_length(width, under)
+        return filled(list(self._segments(line, here=here)), width, under)
 
     def _style(self, name: str) -> Style:
         # Without the background, which is the cursor's where that stands.

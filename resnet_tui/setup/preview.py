@@ -10,6 +10,7 @@ from textual.widgets import Static
 from engine.config import RunConfig
 from engine.helper_messages import DeviceFacts, Preview
 from resnet_tui.setup.download_bar import DownloadBar
+from resnet_tui.setup.measured import Known
 from resnet_tui.setup.preview_text import TERSE, as_content, facts, rate_plot, shape_lines
 from resnet_tui.widgets.chart import Chart
 
@@ -24,11 +25,11 @@ class PreviewPane(VerticalScroll):
     PreviewPane {
         padding: 0 0 0 1;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         & > Static { height: auto; }
         & #stages { margin-top: 1; }
         & Chart { height: 8; margin-top: 1; }
         &.-stale #facts, &.-stale #stages { text-style: dim; }
-        &:focus { background: $surface; }
     }
     """
 
@@ -37,13 +38,24 @@ class PreviewPane(VerticalScroll):
         self._config: RunConfig | None = None
         self._preview: Preview | None = None
         self._device: DeviceFacts | None = None
-        self._published = self._failed = ""
+        self._known = Known()
+        self._failed = ""
 
     def compose(self) -> ComposeResult:
         """Lay out everything but the curve, whose library takes a moment to load."""
         yield Static(id="facts")
         yield DownloadBar()
         yield Static(id="stages")
+
+    def allow_focus(self) -> bool:
+        """Take the keys only where there is something to scroll to."""
+        return super().allow_focus() and self.max_scroll_y > 0
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show in the title whether keys go here."""
+        super().watch_has_focus(has_focus)
+        if self.is_mounted:
+            self._write()
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
         """Write everything for another width."""
@@ -64,9 +76,9 @@ class PreviewPane(VerticalScroll):
         if self._preview is None:
             self._write()
 
-    def show_preview(self, preview: Preview, device: DeviceFacts | None, published: str) -> None:
-        """Show what the helper answered."""
-        self._preview, self._device, self._published, self._failed = preview, device, published, ""
+    def show_preview(self, preview: Preview, device: DeviceFacts | None, known: Known) -> None:
+        """Show what the helper answered, and what is known of such runs."""
+        self._preview, self._device, self._known, self._failed = preview, device, known, ""
         self._write()
 
     def show_failure(self, message: str) -> None:
@@ -82,11 +94,11 @@ class PreviewPane(VerticalScroll):
         stages = Content("")
         lines = []
         if preview is not None:
-            lines = list(facts(config, preview, self._device, self._published, terse=width < TERSE))
+            lines = list(facts(config, preview, self._device, self._known, terse=width < TERSE))
             stages = shape_lines(preview.table.rows, width, self.size.height - len(lines) - _GOOD_CURVE)
         elif self._failed:
             stages = Content.styled(f"✗ {self._failed}", "$text-error")
-        self.query_one("#facts", Static).update(as_content(config.model.title, lines, width))
+        self.query_one("#facts", Static).update(as_content(config.model.title, lines, width, focused=self.has_focus))
         self.query_one("#stages", Static).update(stages)
         self.call_after_refresh(self._share_room)
 

@@ -18,6 +18,7 @@ from resnet_tui.charts.colours import RATE
 from resnet_tui.charts.plot import Line, Plot
 from resnet_tui.printing.shape_table import ALWAYS, GAP, Column, fitting, widths
 from resnet_tui.setup.fields import FIELDS
+from resnet_tui.setup.measured import Known
 from resnet_tui.setup.problems import blamed, in_a_form
 
 _LABEL = 10
@@ -38,7 +39,12 @@ class Fact(NamedTuple):
 
 
 def facts(
-    config: RunConfig, preview: Preview, device: DeviceFacts | None, published: str, *, terse: bool = False
+    config: RunConfig,
+    preview: Preview,
+    device: DeviceFacts | None,
+    known: Known,
+    *,
+    terse: bool = False,
 ) -> Iterator[Fact]:
     """Yield what there is to know, the most important first.
 
@@ -46,7 +52,7 @@ def facts(
         config: the run.
         preview: what the helper answered for it.
         device: what it would train on; None: not known.
-        published: accuracy and source, in words; empty: not known.
+        known: what was found out about such runs.
         terse: whether there is little room.
     """
     table, epochs = preview.table, config.train.epochs
@@ -61,12 +67,14 @@ def facts(
     if preview.steps_per_epoch is not None:
         steps = preview.steps_per_epoch
         yield Fact("steps", f"{steps:,} an epoch, {steps * epochs:,} in all")
+    if known.pace is not None:
+        yield Fact("time", known.pace.words(epochs, terse=terse))
     yield from _data(config, preview.data)
     for problem in (preview.batch_problem, preview.device_problem):
         if problem:
             yield Fact("✗ refused", in_a_form(one_line(problem)), _BAD)
-    if published:
-        yield Fact("published", published)
+    if known.published:
+        yield Fact("published", known.published)
 
 
 def _memory(needed: int, device: DeviceFacts | None, *, terse: bool) -> Fact:
@@ -98,9 +106,17 @@ def _data(config: RunConfig, data: DataFacts) -> Iterator[Fact]:
             yield Fact("to do", in_a_form(data.todo))
 
 
-def as_content(title: str, lines: Sequence[Fact], width: int) -> Content:
-    """Write facts below a title in ``width`` columns, long ones wrapped beside their label."""
-    parts = [Content.styled(textwrap.shorten(title, max(8, width), placeholder="…"), "bold")]
+def as_content(title: str, lines: Sequence[Fact], width: int, *, focused: bool = False) -> Content:
+    """Write facts below a title in ``width`` columns, long ones wrapped beside their label.
+
+    Args:
+        title: of the run.
+        lines: the facts.
+        width: columns.
+        focused: whether the title shows that keys go here.
+    """
+    style = "bold reverse" if focused else "bold"
+    parts = [Content.styled(textwrap.shorten(title, max(8, width), placeholder="…"), style)]
     room = max(12, width - _LABEL)
     for fact in lines:
         wrapped = textwrap.wrap(fact.text, room, break_on_hyphens=False) or [""]
@@ -112,12 +128,10 @@ def as_content(title: str, lines: Sequence[Fact], width: int) -> Content:
 
 
 def problems(preview: Preview) -> dict[str, str]:
-    """Return why a run with it would be refused, by the key of the entry to blame."""
+    """Return why a run with it would be refused, by the key of the entry to blame; not that data is absent."""
     found: dict[str, str] = {}
     data = preview.data
-    if data.can_download:
-        found["data.dataset"] = "not on this machine yet: d downloads it"
-    elif data.problem:
+    if data.problem and not data.can_download:
         found[blamed(data.problem, (), FIELDS) or "data.dataset"] = in_a_form(data.problem)
     if preview.batch_problem:
         found["train.batch_size"] = in_a_form(preview.batch_problem)

@@ -10,7 +10,7 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from resnet_tui.charts.curves import Curve, curves
+from resnet_tui.charts.curves import Curve, curves, with_words
 from resnet_tui.panel import Panel
 from resnet_tui.run.state import RunState
 from resnet_tui.view import View
@@ -82,7 +82,8 @@ class ChartsTab(Panel, can_focus=True):
         for index, chart in enumerate(self._charts):
             chart.display = index < len(page)
             if index < len(page):
-                chart.plot = page[index].build(state, view)
+                plot = page[index].build(state, view)
+                chart.plot = plot if len(page) > 1 else with_words(plot, state, view)
         pages = max(1, -(-len(chosen) // fit))
         wanted = f"filter: {self._filter}  " if self._filter else ""
         count = f"{len(chosen)} chart{'s' if len(chosen) > 1 else ''}"

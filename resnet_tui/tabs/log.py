@@ -18,6 +18,12 @@ from resnet_tui.view import View
 from resnet_tui.widgets.log_view import LogView
 
 
+class SearchLine(Input):
+    """Says in the footer what enter does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "keep search", id="log.keep")]
+
+
 class LogTab(Panel):
     """Follows ``log.txt``: opening facts, epochs, controls, warnings, stray prints, tracebacks."""
 
@@ -26,8 +32,10 @@ class LogTab(Panel):
         Binding("slash", "search", "search", id="log.search"),
         Binding("f", "filter", "only matching", id="log.filter"),
         Binding("w", "wrap", "wrap", id="log.wrap"),
-        Binding("down", "match(1)", "next match", id="log.next", show=False),
-        Binding("up", "match(-1)", "match before", id="log.previous", show=False),
+        Binding("n", "match(1)", "next match", id="log.next"),
+        Binding("N", "match(-1)", "match before", id="log.previous", show=False),
+        Binding("down", "match(1)", "next match", id="log.down", show=False),
+        Binding("up", "match(-1)", "match before", id="log.up", show=False),
         Binding("escape", "close", "end search", id="log.close"),
     ]
     DEFAULT_CSS = """
@@ -53,7 +61,7 @@ class LogTab(Panel):
         """Yield the lines, the search and the place."""
         yield self._view
         with Horizontal(id="search"):
-            yield Input(placeholder="search: enter or down for the next match, up for the one before", compact=True)
+            yield SearchLine(placeholder="search: enter keeps it, ↑ ↓ go to matches, escape ends it", compact=True)
             yield Checkbox("only matching lines", compact=True)
         yield Static(id="place", markup=False)
 
@@ -75,15 +83,19 @@ class LogTab(Panel):
         """Leave keys of a search alone while there is none."""
         return action not in {"match", "close", "filter"} or self.has_class("searching")
 
+    @property
+    def _line(self) -> Input:
+        return self.query_one(Input)
+
     def action_search(self) -> None:
         """Open the search, or go back to it."""
         self.add_class("searching")
         self.refresh_bindings()
-        self.query_one(Input).focus()
+        self._line.focus()
 
     def action_close(self) -> None:
         """End the search; all lines are shown again."""
-        self.query_one(Input).value = ""
+        self._line.value = ""
         self.query_one(Checkbox).value = False
         self.remove_class("searching")
         self.refresh_bindings()
@@ -105,12 +117,16 @@ class LogTab(Panel):
     @on(Checkbox.Changed)
     def _search_as_typed(self, event: Message) -> None:
         event.stop()
-        self._view.search(self.query_one(Input).value, only_matching=self.query_one(Checkbox).value)
+        self._view.search(self._line.value, only_matching=self.query_one(Checkbox).value)
 
     @on(Input.Submitted)
-    def _next(self, event: Input.Submitted) -> None:
+    def _leave_line(self, event: Input.Submitted) -> None:
+        """Give the keys back to the lines; what is searched for stays."""
         event.stop()
-        self._view.next_match(1)
+        if event.value:
+            self._view.focus()
+        else:
+            self.action_close()
 
     @on(_Came)
     def _take(self, event: Message) -> None:
@@ -130,7 +146,7 @@ class LogTab(Panel):
         else:
             text = "following" if view.following else f"… {view.below:,} more below; end follows"
             text += f" · {sum(line.level != 'day' for line in view.lines):,} lines"
-        if self.query_one(Input).value:
+        if self._line.value:
             number, count = view.place
             text += f" · match {number:,} of {count:,}" if count else " · no match"
         self.query_one("#place", Static).update(Text(text, no_wrap=True, overflow="ellipsis"), layout=False)

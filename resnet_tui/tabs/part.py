@@ -6,7 +6,7 @@ from textual.widgets import Static
 
 from engine.shapes.groups import within
 from resnet_tui.charts import norms
-from resnet_tui.charts.curves import part_norm
+from resnet_tui.charts.curves import part_norm, with_words
 from resnet_tui.charts.norms import GLYPHS, WORDS
 from resnet_tui.panel import Panel
 from resnet_tui.run.state import RunState
@@ -49,7 +49,7 @@ class PartView(Panel):
             return
         shown = norms.norms(state, view)
         self._facts.update(_facts(shown, self.part), layout=False)
-        self._chart.plot = part_norm(state, view, self.part)
+        self._chart.plot = with_words(part_norm(state, view, self.part), state, view)
         config = state.summary.config
         batch = config.micro_batch if config is not None else 1
         self._tree.set_rows(within(state.model.rows, parts[self.part]), batch)

@@ -137,8 +137,10 @@ class HeatMap(Panel):
             return [title]
         if self._pointed is not None and self._pointed[0] < len(self._shown[0].gradients.parts):
             return [title, Segment("  "), Segment(self._reading(*self._pointed), self._style("selected"))]
-        facts = self._norms.facts() if self._facts else []
-        return [title, Segment("".join(f" · {fact}" for fact in facts), muted)]
+        for words in (title.text, "gradients") if self._facts else ():
+            if facts := self._norms.facts_within(self.content_size.width - len(words)):
+                return [Segment(words, title.style), Segment(facts, muted)]
+        return [title]
 
     def _reading(self, part: int, x: float) -> str:
         assert self._shown is not None

@@ -11,6 +11,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from resnet_tui.widgets.strips import filled
+
 
 class Rows(ScrollView, can_focus=True):
     """Scrolls and chooses; what a row looks like is a subclass's to say. A header stays at the top."""
@@ -98,25 +100,20 @@ class Rows(ScrollView, can_focus=True):
             self._under = self.rich_style
         under = self._under
         if y == 0:
-            return self._strip(self.header(width), width, under + self.style("header"))
+            return filled(self.header(width), width, under + self.style("header"))
         index, line = divmod(y - 1 + self.scroll_offset.y, self.lines_each)
         if index >= self.count:
             return Strip.blank(width, under)
         segments = self.row(index, line, width)
         if index != self.cursor:
-            return self._strip(segments, width, under)
+            return filled(segments, width, under)
         over = self.style("cursor" if self.has_focus else "cursor-blurred")
-        return self._strip(segments, width, under, over)
+        return filled(segments, width, under, over)
 
     def notify_style_update(self) -> None:
         """Draw again in other colours."""
         super().notify_style_update()
         self._under = None
-
-    @staticmethod
-    def _strip(segments: list[Segment], width: int, under: Style, over: Style | None = None) -> Strip:
-        line = [*segments, Segment(" " * max(0, width - sum(segment.cell_length for segment in segments)))]
-        return Strip(Segment.apply_style(line, under, over)).adjust_cell_length(width, under)
 
     def _follow(self) -> None:
         first, room = self.cursor * self.lines_each, max(1, self.size.height - 1)

@@ -14,11 +14,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from engine import words
+from resnet_tui.charts.bars import bars
 from resnet_tui.charts.colours import themed
 from resnet_tui.run.doing import GLYPHS
 from resnet_tui.run.listing import Listed
 
-_BARS = "▁▂▃▄▅▆▇█"
 _LEAST_NAME, _WIDEST_NAME = 14, 44
 
 
@@ -43,8 +43,8 @@ def spark(values: Sequence[float], width: int) -> str:
     edges = [index * len(values) // count for index in range(count + 1)]
     means = [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]
     low, high = min(means), max(means)
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((mean - low) * scale)] for mean in means)
+    scale = 7 / (high - low) if high > low else 0.0
+    return bars(1 + round((mean - low) * scale) for mean in means)
 
 
 def when(seconds: float) -> str:

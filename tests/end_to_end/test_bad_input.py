@@ -1,22 +1,30 @@
 """Bad input on the command line: one clear message, the right exit status, no traceback, nothing left behind."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import run_cli
+from support import Cli, run_cli
+
+Refused = Callable[..., str]
 
 
-def refused(folder: Path, *arguments: str, status: int = 2) -> str:
-    """Run a command that must be refused and return what it said."""
-    result = run_cli(*arguments, cwd=folder)
-    assert result.returncode == status, result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-    assert not (folder / "runs").exists(), "nothing may be half-written"
-    return result.stderr
+@pytest.fixture
+def refused(cli: Cli, tmp_path: Path) -> Refused:
+    """Run a command that must be refused, and return what it said."""
+
+    def run(*arguments: str, status: int = 2) -> str:
+        result = cli(*arguments, cwd=tmp_path)
+        assert result.returncode == status, result.stderr
+        assert "Traceback" not in result.stderr
+        assert result.stdout == ""
+        assert not (tmp_path / "runs").exists(), "nothing may be half-written"
+        return result.stderr
+
+    return run
 
 
 # Each line of words must stand in the message: the field, the value, and what is allowed or to be done.
@@ -49,15 +57,15 @@ ARGUMENTS: list[tuple[list[str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), ARGUMENTS, ids=lambda value: " ".join(value))
-def test_a_bad_argument_is_refused(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    said = refused(tmp_path, "train", "--headless", *arguments)
+def test_a_bad_argument_is_refused(refused: Refused, arguments: list[str], words: list[str]) -> None:
+    said = refused("train", "--headless", *arguments)
     assert all(word in said for word in words), said
     assert all(line.startswith("error: ") for line in said.splitlines()), said
 
 
-def test_a_broken_preset_names_file_and_line(tmp_path: Path) -> None:
+def test_a_broken_preset_names_file_and_line(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[model]\n\ndepth 20\n")
-    said = refused(tmp_path, "train", "--headless", "--preset", "mine.toml")
+    said = refused("train", "--headless", "--preset", "mine.toml")
     assert "mine.toml" in said
     assert "line 3" in said
 
@@ -79,49 +87,49 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    said = refused(tmp_path, "train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
+    said = refused("train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
     assert "pictures" in said
     assert "train" in said
 
 
-def test_a_class_folder_without_images_is_refused(tmp_path: Path, pictures: Path) -> None:
+def test_a_class_folder_without_images_is_refused(refused: Refused, pictures: Path) -> None:
     (pictures / "train" / "emu").mkdir()
-    said = refused(tmp_path, "train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
+    said = refused("train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
     assert "emu" in said
 
 
-def test_a_test_class_that_train_lacks_is_refused(tmp_path: Path, pictures: Path) -> None:
+def test_a_test_class_that_train_lacks_is_refused(refused: Refused, pictures: Path) -> None:
     picture(pictures / "test" / "emu" / "0.png")
-    said = refused(tmp_path, "train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
+    said = refused("train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
     assert "emu" in said
 
 
-def test_a_corrupt_image_is_named(tmp_path: Path, pictures: Path) -> None:
+def test_a_corrupt_image_is_named(refused: Refused, pictures: Path) -> None:
     broken = pictures / "train" / "dog" / "0.png"
     broken.write_bytes(broken.read_bytes()[:40])
-    said = refused(tmp_path, "train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures", status=1)
+    said = refused("train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures", status=1)
     assert str(Path("train") / "dog" / "0.png") in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_folder_is_refused(tmp_path: Path, pictures: Path) -> None:
+def test_an_unreadable_folder_is_refused(refused: Refused, pictures: Path) -> None:
     (pictures / "train").chmod(0)
-    said = refused(tmp_path, "train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
+    said = refused("train", "--headless", "--dataset", "imagefolder", "--data-dir", "pictures")
     assert "train" in said
 
 
-def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_runs_folder_that_cannot_be_written_is_said(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = refused(tmp_path, "train", "--headless", "--runs-dir", "file/runs", status=1)
+    said = refused("train", "--headless", "--runs-dir", "file/runs", status=1)
     assert "cannot be written" in said
     assert "--runs-dir" in said
 
 
-def test_a_preset_with_control_characters_reaches_no_terminal(tmp_path: Path) -> None:
+def test_a_preset_with_control_characters_reaches_no_terminal(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[model]\n"\\u001b]52;c;x\\u0007[/red]" = 1\n')
-    said = refused(tmp_path, "train", "--headless", "--preset", "mine.toml")
+    said = refused("train", "--headless", "--preset", "mine.toml")
     assert "\x1b" not in said
     assert "\x07" not in said
 
@@ -138,8 +146,8 @@ def test_a_preset_with_control_characters_reaches_no_terminal(tmp_path: Path) ->
     ],
     ids=lambda value: " ".join(value),
 )
-def test_other_commands_refuse_as_well(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    said = refused(tmp_path, *arguments)
+def test_other_commands_refuse_as_well(refused: Refused, arguments: list[str], words: list[str]) -> None:
+    said = refused(*arguments)
     assert all(word in said for word in words), said
 
 

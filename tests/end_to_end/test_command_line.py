@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import run_cli
+from support import Cli, run_cli
 
 from engine.events import RunFinished, decode
 
@@ -46,9 +46,9 @@ def test_the_run_directory_holds_what_is_promised(trained: Path) -> None:
     assert run.name.endswith("-resnet8-synthetic-s1")
 
 
-def test_its_own_configuration_gives_the_same_run_again(trained: Path, tmp_path: Path) -> None:
+def test_its_own_configuration_gives_the_same_run_again(cli: Cli, trained: Path, tmp_path: Path) -> None:
     (run,) = (trained / "runs").iterdir()
-    result = run_cli("train", "--headless", "--preset", str(run / "config.toml"), cwd=tmp_path)
+    result = cli("train", "--headless", "--preset", str(run / "config.toml"), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     (again,) = (tmp_path / "runs").iterdir()
     columns = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr")
@@ -59,49 +59,49 @@ def test_its_own_configuration_gives_the_same_run_again(trained: Path, tmp_path:
     assert figures(run) == figures(again)
 
 
-def test_json_gives_the_events_and_nothing_else(tmp_path: Path) -> None:
-    result = run_cli("train", "--headless", "--json", *SMALL, cwd=tmp_path)
+def test_json_gives_the_events_and_nothing_else(cli: Cli, tmp_path: Path) -> None:
+    result = cli("train", "--headless", "--json", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     events = [decode(line.encode()) for line in result.stdout.splitlines()]
     assert isinstance(events[-1], RunFinished)
     assert events[-1].outcome == "completed"
 
 
-def test_runs_and_eval_tell_what_was_trained(trained: Path) -> None:
-    (entry,) = json.loads(run_cli("runs", "--json", cwd=trained).stdout)
+def test_runs_and_eval_tell_what_was_trained(cli: Cli, trained: Path) -> None:
+    (entry,) = json.loads(cli("runs", "--json", cwd=trained).stdout)
     assert (entry["state"], entry["epochs_done"], entry["epochs"]) == ("completed", 2, 2)
     for which in ("last", "best"):
-        result = run_cli("eval", "last", "--checkpoint", which, "--json", cwd=trained)
+        result = cli("eval", "last", "--checkpoint", which, "--json", cwd=trained)
         assert result.returncode == 0, result.stderr
         scores = json.loads(result.stdout)
         assert scores["accuracy"] == entry[f"{which}_accuracy"]
         assert sum(map(sum, scores["confusion"])) == scores["images"] == 16
-    text = run_cli("eval", "last", cwd=trained).stdout
+    text = cli("eval", "last", cwd=trained).stdout
     assert "accuracy a class" in text
     assert "confusion" in text
 
 
-def test_a_complete_run_is_trained_further_with_more_epochs(trained: Path) -> None:
-    refused = run_cli("train", "--headless", "--resume", "last", cwd=trained)
+def test_a_complete_run_is_trained_further_with_more_epochs(cli: Cli, trained: Path) -> None:
+    refused = cli("train", "--headless", "--resume", "last", cwd=trained)
     assert refused.returncode == 2
     assert "is complete (2 epochs)" in refused.stderr
-    result = run_cli("train", "--headless", "--resume", "last", "--epochs", "3", cwd=trained)
+    result = cli("train", "--headless", "--resume", "last", "--epochs", "3", cwd=trained)
     assert result.returncode == 0, result.stderr
     (run,) = (trained / "runs").iterdir()
     assert [row["epoch"] for row in csv.DictReader((run / "metrics.csv").open())] == ["1", "2", "3"]
     assert "epochs = 3" in (run / "config.toml").read_text()
 
 
-def test_a_missed_target_exits_with_4(tmp_path: Path) -> None:
-    result = run_cli(
+def test_a_missed_target_exits_with_4(cli: Cli, tmp_path: Path) -> None:
+    result = cli(
         "train", "--headless", *SMALL, "--epochs", "1", "--lr", "1e-6", "--target-accuracy", "1", cwd=tmp_path
     )
     assert result.returncode == 4
 
 
-def test_divergence_exits_with_3_and_says_what_to_do(tmp_path: Path) -> None:
+def test_divergence_exits_with_3_and_says_what_to_do(cli: Cli, tmp_path: Path) -> None:
     blow_up = ["--lr", "100", "--epochs", "60", "--set", "optim.weight_decay=10", "--set", "model.shortcut=C"]
-    result = run_cli("train", "--headless", *SMALL, *blow_up, cwd=tmp_path)
+    result = cli("train", "--headless", *SMALL, *blow_up, cwd=tmp_path)
     assert result.returncode == 3, result.stdout
     assert "diverged" in result.stdout
     assert "Start again with a lower --lr" in result.stdout
@@ -112,15 +112,15 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert all(command in text for command in ("train", "eval", "presets", "data", "runs", "doctor"))
 
 
-def test_presets_prints_the_file_itself(tmp_path: Path) -> None:
-    text = run_cli("presets", "resnet20-cifar10", cwd=tmp_path).stdout
+def test_presets_prints_the_file_itself(cli: Cli, tmp_path: Path) -> None:
+    text = cli("presets", "resnet20-cifar10", cwd=tmp_path).stdout
     assert text.startswith("# ResNet-20 on CIFAR-10 after He et al. 2015")
-    listed = json.loads(run_cli("presets", "--json", cwd=tmp_path).stdout)
+    listed = json.loads(cli("presets", "--json", cwd=tmp_path).stdout)
     assert "quickstart" in listed
 
 
-def test_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
-    result = run_cli("doctor", "--json", cwd=tmp_path)
+def test_doctor_finds_nothing_wrong_here(cli: Cli, tmp_path: Path) -> None:
+    result = cli("doctor", "--json", cwd=tmp_path)
     checks = json.loads(result.stdout)
     assert result.returncode == 0, [check for check in checks if check["level"] == "problem"]
     assert {"python", "torch", "device cpu", "memory", "runs folder", "data digits"} <= {c["what"] for c in checks}

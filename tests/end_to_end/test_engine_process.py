@@ -11,21 +11,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from support import outcome, tiny
 
 from engine import run_dir
 from engine.config import RunConfig
+from engine.config_file import to_toml
 from engine.event_log import read_events
-from engine.events import Progress
+from engine.events import Progress, RunStarted
 from engine.run_dir import RunDir
-from resnet_tui.run.process import STOPPED, EngineProcess
+from resnet_tui.run.process import STOPPED, EngineProcess, Reserve
 
 
 class Told:
     """Starts a process and keeps what it tells."""
 
     def __init__(
-        self, config: RunConfig, runs: Path, on_progress: Callable[[Told], None] | None = None, **options: Any
+        self,
+        config: RunConfig,
+        runs: Path | Reserve,
+        on_progress: Callable[[Told], None] | None = None,
+        **options: Any,
     ) -> None:
         self.progress: list[Progress] = []
         self.run: RunDir | None = None
@@ -33,7 +39,12 @@ class Told:
         self._on_progress = on_progress
         self._settled = threading.Event()
         self.process = EngineProcess(
-            config, runs, on_progress=self._progress, on_run_dir=self._begun, on_failed=self._failed, **options
+            config,
+            runs if isinstance(runs, Reserve) else Reserve(runs),
+            on_progress=self._progress,
+            on_run_dir=self._begun,
+            on_failed=self._failed,
+            **options,
         )
         self.process.start()
 
@@ -68,15 +79,19 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_run_begins_goes_on_and_is_resumed(tmp_path: Path) -> None:
+def test_a_run_begins_goes_on_untold_and_is_resumed(tmp_path: Path) -> None:
     told = Told(tiny(), tmp_path / "runs").settled()
     assert told.progress
     assert told.run is not None
     assert told.run.path.parent == tmp_path / "runs"
+    told.process.cancel()  # too late: a run that has begun is stopped by a message
+    told.process.detach()
     told.ended()
     assert told.failed is None
-    assert outcome(read_events(told.run.events)).epochs == 2
+    ended = outcome(read_events(told.run.events))
+    assert (ended.outcome, ended.epochs) == ("completed", 2)
     again = Told(tiny(train__epochs=4), tmp_path / "runs", resume=told.run).settled().ended()
+    assert again.failed is None
     assert again.run is not None
     assert again.run.path == told.run.path
     assert outcome(read_events(told.run.events)).epochs == 4
@@ -103,30 +118,41 @@ def test_a_process_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
         assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_has_begun_cannot_be_cancelled_but_lives_on_untold(tmp_path: Path) -> None:
-    told = Told(tiny(), tmp_path / "runs").settled()
-    told.process.cancel()
-    told.process.detach()
-    told.ended()
+def hosts(folder: Path) -> list[psutil.Process]:
+    """Return the children that train, or wait to train, in a folder below ``folder``."""
+    return [child for child in psutil.Process().children() if any(str(folder) in word for word in child.cmdline())]
+
+
+def test_a_process_that_waits_takes_the_next_run_and_ends_where_none_comes(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path / "runs")
+    reserve.prepare()
+    reserve.prepare()  # there is one
+    (waiting,) = hosts(tmp_path)
+    told = Told(tiny(), reserve).settled()
     assert told.run is not None
-    assert outcome(read_events(told.run.events)).outcome == "completed"
+    reserve.prepare()
+    reserve.close()
+    told.ended()
+    (started,) = (event for event in read_events(told.run.events) if isinstance(event, RunStarted))
+    assert started.process == waiting.pid
+    _, alive = psutil.wait_procs(hosts(tmp_path), timeout=60)
+    assert not alive
+    assert [run.path for run in run_dir.iterate(tmp_path / "runs")] == [told.run.path]
 
 
 STARTER = """
 import os, sys
 from pathlib import Path
 from engine.config_file import build_config, read_toml
-from resnet_tui.run.process import EngineProcess
+from resnet_tui.run.process import EngineProcess, Reserve
 nothing = lambda *_: None
 config = build_config(read_toml(Path(sys.argv[1])), {})
-EngineProcess(config, Path("runs"), on_progress=nothing, on_run_dir=nothing, on_failed=nothing).start()
+EngineProcess(config, Reserve(Path("runs")), on_progress=nothing, on_run_dir=nothing, on_failed=nothing).start()
 os._exit(0)
 """
 
 
 def test_a_run_outlives_who_started_it(tmp_path: Path) -> None:
-    from engine.config_file import to_toml
-
     file = tmp_path / "config.toml"
     file.write_text(to_toml(tiny()))
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

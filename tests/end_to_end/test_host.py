@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import LEGAL_ORDER, Recorder, letters, of, outcome, tiny
+from support import LEGAL_ORDER, Cli, Recorder, letters, of, outcome, tiny
 
 import engine
 from engine import events as ev
 from engine import run_dir
 from engine.config import RunConfig
-from engine.config_file import to_toml
 from engine.control import Pause, Resume, StopNow, post
 from engine.event_log import EventReader, read_events
+from engine.host import order
 from engine.run_dir import RunDir
 
 LONG = {"train__epochs": 100_000, "telemetry__every_steps": 1}
@@ -29,16 +30,17 @@ class Host:
     """``python -m engine.host`` in a process of its own: what it says, and the run's events as they are written."""
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
-        file = folder / "config.toml"
-        file.write_text(to_toml(config))
         self.runs = folder / "runs"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.host", str(file), "--runs-dir", str(self.runs)],
+            [sys.executable, "-m", "engine.host", str(self.runs)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             start_new_session=True,
         )
+        assert self.process.stdin is not None
+        with self.process.stdin as stdin:
+            stdin.write(order(config))
         self.said: list[dict[str, Any]] = []
         self.recorder = Recorder()
         self._reader = threading.Thread(target=self._read)
@@ -67,17 +69,56 @@ class Host:
         return status
 
 
-def test_it_tells_of_progress_and_of_its_folder_and_then_only_the_folder_tells(tmp_path: Path) -> None:
-    host = Host(tiny(), tmp_path)
+WHOLE = tiny(telemetry__every_steps=1, data__flip=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """A process that has trained ``WHOLE`` to its end."""
+    host = Host(WHOLE, tmp_path_factory.mktemp("finished"))
     assert host.exit_status() == 0
-    assert host.process.stderr is not None
-    assert host.process.stderr.read() == b""
-    *progress, last = host.said
+    return host
+
+
+def test_it_tells_of_progress_and_of_its_folder_and_then_only_the_folder_tells(finished: Host) -> None:
+    assert finished.process.stderr is not None
+    assert finished.process.stderr.read() == b""
+    *progress, last = finished.said
     assert progress
     assert {line["kind"] for line in progress} == {"progress"}
-    (run,) = run_dir.iterate(host.runs)
+    (run,) = run_dir.iterate(finished.runs)
     assert last == {"kind": "run_dir", "path": str(run.path)}
-    assert LEGAL_ORDER.fullmatch(letters(host.recorder.events))
+    assert LEGAL_ORDER.fullmatch(letters(finished.recorder.events))
+    kinds = [json.loads(line)["kind"] for line in run.events.read_bytes().splitlines()]
+    assert (kinds[0], kinds[-1]) == ("run_started", "run_finished"), "the log is one JSON object a line"
+
+
+def test_thread_and_host_give_the_same_losses(finished: Host) -> None:
+    recorder = Recorder()
+    engine.start(WHOLE, sinks=[recorder]).result()
+    here = [(e.step, e.loss) for e in of(recorder.events, ev.Step)]
+    there = [(e.step, e.loss) for e in of(finished.recorder.events, ev.Step)]
+    assert len(here) == 10
+    assert here == there
+
+
+@pytest.mark.parametrize(("epochs", "status", "said"), [(2, 2, "is complete (2 epochs)"), (3, 0, "")])
+def test_a_run_is_resumed_where_something_is_left_to_do(
+    finished: Host, tmp_path: Path, epochs: int, status: int, said: str
+) -> None:
+    (whole,) = run_dir.iterate(finished.runs)
+    run = RunDir(tmp_path / "runs" / "again")
+    shutil.copytree(whole.path, run.path)
+    more = subprocess.run(
+        [sys.executable, "-m", "engine.host", str(tmp_path / "runs")],
+        input=order(WHOLE.model_copy(update={"train": WHOLE.train.model_copy(update={"epochs": epochs})}), run),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert more.returncode == status
+    assert said in more.stderr.decode()
+    assert outcome(read_events(run.events)).epochs == epochs
 
 
 NOISY = """
@@ -98,10 +139,9 @@ sys.exit(host.main())
 
 
 def test_what_anything_prints_while_the_run_goes_on_is_in_its_log(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text(to_toml(tiny()))
     result = subprocess.run(
-        [sys.executable, "-c", NOISY, str(file), "--runs-dir", str(tmp_path / "runs")],
+        [sys.executable, "-c", NOISY, str(tmp_path / "runs")],
+        input=order(tiny()),
         capture_output=True,
         timeout=60,
         check=True,
@@ -116,62 +156,31 @@ def test_what_anything_prints_while_the_run_goes_on_is_in_its_log(tmp_path: Path
     assert any("best accuracy" in line for line in log), "and what the run says itself"
 
 
-@pytest.mark.parametrize(("epochs", "status", "said"), [(2, 2, "is complete (2 epochs)"), (3, 0, "")])
-def test_a_run_is_resumed_where_something_is_left_to_do(tmp_path: Path, epochs: int, status: int, said: str) -> None:
-    host = Host(tiny(), tmp_path)
-    host.exit_status()
-    (run,) = run_dir.iterate(host.runs)
-    more = subprocess.run(
-        [sys.executable, "-m", "engine.host", "-", "--runs-dir", str(host.runs), "--resume", str(run.path)],
-        input=to_toml(tiny(train__epochs=epochs)).encode(),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert more.returncode == status
-    assert said in more.stderr.decode()
-    assert outcome(read_events(run.events)).epochs == epochs
-
-
-def test_thread_and_host_give_the_same_losses(tmp_path: Path) -> None:
-    config = tiny(telemetry__every_steps=1, data__flip=True)
-    host = Host(config, tmp_path)
-    recorder = Recorder()
-    engine.start(config, sinks=[recorder]).result()
-    assert host.exit_status() == 0
-    here = [(e.step, e.loss) for e in of(recorder.events, ev.Step)]
-    there = [(e.step, e.loss) for e in of(host.recorder.events, ev.Step)]
-    assert len(here) == 10
-    assert here == there
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_saves_a_checkpoint_and_ends_the_run(tmp_path: Path, number: signal.Signals) -> None:
-    host = Host(tiny(**LONG), tmp_path)
+@pytest.mark.parametrize(
+    ("number", "settings"),
+    [
+        (signal.SIGINT, {"data__residence": "stream", "data__workers": 2}),
+        (signal.SIGTERM, {"data__residence": "stream", "data__workers": 2}),
+        (signal.SIGHUP, {}),
+    ],
+)
+def test_a_signal_to_the_whole_group_saves_a_checkpoint_and_ends_the_run(
+    tmp_path: Path, number: signal.Signals, settings: dict[str, Any]
+) -> None:
+    """As a terminal sends it: the workers, who are in the group as well, must not end before the run has."""
+    host = Host(tiny(**LONG, **settings), tmp_path)
     run = host.wait_for_step(3)
     assert run.is_alive()
-    host.process.send_signal(number)
+    os.killpg(host.process.pid, number)
     assert host.exit_status() == 128 + number
     logged = list(read_events(run.events))
     end = logged[-1]
     assert isinstance(end, ev.RunFinished)
-    assert end.outcome == "stopped"
+    assert end.outcome == "stopped", end.reason
     assert number.name in end.reason
     assert of(logged, ev.CheckpointSaved)[-1].step == end.steps
     assert run.last.exists()
     assert not run.is_alive()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_spares_the_workers(tmp_path: Path, number: signal.Signals) -> None:
-    host = Host(tiny(**LONG, data__residence="stream", data__workers=2), tmp_path)
-    run = host.wait_for_step(3)
-    os.killpg(host.process.pid, number)
-    assert host.exit_status() == 128 + number
-    end = list(read_events(run.events))[-1]
-    assert isinstance(end, ev.RunFinished)
-    assert end.outcome == "stopped", end.reason
-    assert run.last.exists()
 
 
 def test_a_killed_run_is_seen_as_dead_and_can_be_resumed(tmp_path: Path) -> None:
@@ -210,30 +219,13 @@ def test_messages_from_another_process_are_obeyed_and_recorded(tmp_path: Path) -
     assert {e.source for e in recorded} == {"viewer"}
 
 
-def test_a_second_writer_is_refused(tmp_path: Path) -> None:
-    host = Host(tiny(**LONG), tmp_path)
-    run = host.wait_for_step(6)
-    result = subprocess.run(
-        [sys.executable, "-m", "resnet_tui", "train", "--headless", "--resume", str(run.path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert "is being trained by another process" in result.stderr
-    host.process.send_signal(signal.SIGTERM)
-    assert host.exit_status() == 128 + signal.SIGTERM
-
-
 def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text(to_toml(tiny(train__epochs=3)))
     runs = tmp_path / "runs"
     read, write = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "engine.host", str(file), "--runs-dir", str(runs)], stdout=write
-    )
+    process = subprocess.Popen([sys.executable, "-m", "engine.host", str(runs)], stdin=subprocess.PIPE, stdout=write)
+    assert process.stdin is not None
+    with process.stdin as stdin:
+        stdin.write(order(tiny(train__epochs=3)))
     os.close(write)
     os.close(read)
     assert process.wait(timeout=60) == 0
@@ -242,32 +234,18 @@ def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
     assert end.outcome == "completed"
 
 
-def test_the_log_is_one_json_object_a_line(tmp_path: Path) -> None:
-    host = Host(tiny(), tmp_path)
-    assert host.exit_status() == 0
-    run = run_dir.find(host.runs, "last")
-    kinds = [json.loads(line)["kind"] for line in run.events.read_bytes().splitlines()]
-    assert (kinds[0], kinds[-1]) == ("run_started", "run_finished")
-
-
-def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
-    """As under ``nohup``."""
+def test_nothing_that_others_do_ends_a_run(cli: Cli, tmp_path: Path) -> None:
+    """A signal that was ignored at the start, as under ``nohup``; a second writer; a spoilt control file."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         host = Host(tiny(**LONG), tmp_path)
     finally:
         signal.signal(signal.SIGHUP, before)
-    host.wait_for_step(2)
+    run = host.wait_for_step(6)  # the first epoch has been saved
     host.process.send_signal(signal.SIGHUP)
-    seen = max(e.step for e in of(host.recorder.events, ev.Step))
-    host.wait_for_step(seen + 20)
-    host.process.send_signal(signal.SIGTERM)
-    assert host.exit_status() == 128 + signal.SIGTERM
-
-
-def test_an_unreadable_control_file_does_not_end_the_run(tmp_path: Path) -> None:
-    host = Host(tiny(**LONG), tmp_path)
-    run = host.wait_for_step(2)
+    result = cli("train", "--headless", "--resume", str(run.path))
+    assert result.returncode == 2
+    assert "is being trained by another process" in result.stderr
     run.control.mkdir()
     seen = max(e.step for e in of(host.recorder.events, ev.Step))
     host.wait_for_step(seen + 20)

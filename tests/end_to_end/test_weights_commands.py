@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import pytest
 import torch
-from support import run_cli
+from support import Cli, run_cli
 from weights_support import Net, load, network, randomised
 
 from engine.export import export_safetensors
-from resnet_tui.start import main
 
 TINY = ["--dataset", "synthetic", "--depth", "8", "--epochs", "1", "--batch-size", "16", "--device", "cpu"]
 TINY += ["--set", "data.synthetic_size=64", "--set", "data.image_size=16", "--set", "data.normalise=imagenet"]
@@ -44,33 +41,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ran(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Run a command in ``home``, in this process; return its output, or what it refused with."""
+def ran(home: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command where one is, at first in ``home``; return its output, or what it refused with."""
     monkeypatch.chdir(home)
-    monkeypatch.setenv("COLUMNS", "300")
-    monkeypatch.setenv("RESNET_TUI_CACHE", str(home / "cache"))
 
     def run(*arguments: str, status: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["resnet-tui", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        assert (ended.value.code or 0) == status, err
+        result = cli(*arguments, cwd=Path.cwd(), COLUMNS=300, RESNET_TUI_CACHE=home / "cache")
+        assert result.returncode == status, result.stderr
         if not status:
-            return out
-        *progress, line = err.splitlines()
-        assert all(text.startswith("making synthetic images") for text in progress), err
+            return result.stdout
+        *progress, line = result.stderr.splitlines()
+        assert all(text.startswith("making synthetic images") for text in progress), result.stderr
         assert line.startswith("error: ")
         return line
 
-    yield run
-    logging.captureWarnings(False)
-    for name in ("engine", "py.warnings"):  # a run's log.txt must not get what other tests say
-        logger = logging.getLogger(name)
-        logger.propagate = True
-        for handler in list(logger.handlers):
-            logger.removeHandler(handler)
-            handler.close()
+    return run
 
 
 def scores(text: str) -> dict[str, Any]:

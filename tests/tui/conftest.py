@@ -1,27 +1,9 @@
-"""A finished run that several tests look at; and no test, however it ends, leaves a run behind."""
-
-import contextlib
-import os
-import signal
-from collections.abc import Iterator
-from pathlib import Path
+"""A finished run that several tests look at."""
 
 import pytest
 from support import tiny, train
 
 from engine.run_dir import RunDir, iterate
-
-
-@pytest.fixture(autouse=True)
-def no_run_is_left_behind(tmp_path: Path) -> Iterator[None]:
-    """End the processes of the test's runs."""
-    yield
-    for run in iterate(tmp_path / "runs"):
-        if run.is_alive():
-            with contextlib.suppress(OSError, ValueError):
-                process = int(run.heartbeat.read_text())
-                if process != os.getpid():
-                    os.kill(process, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_every_size_shows_charts_that_go_on_with_the_run(size: tuple[int, int]) 
             app.feed(
                 Step(step=13, epoch=2, steps=1, images=8, loss=77.0, accuracy=0.5, lr=0.1, images_per_second=8.0)
             )
-            await until(pilot, lambda: app.query(Chart).first().plot.lines[0].highs[-1:] == (77.0,))
+            await until(pilot, lambda: app.query(Chart).first().plot.lines[1].highs[-1:] == (77.0,))
             shown = [chart for chart in app.query(Chart) if chart.display]
             await until(pilot, lambda: all(chart.size.width >= min(size[0], 38) - 1 for chart in shown))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_run import MadeRun
-from tab_support import TabApp
+from tab_support import TabApp, opened
 from textual.color import Color
 from tui_support import drive, text_of, until
 
@@ -83,7 +83,7 @@ def wrong(*pictures: bytes, shape: tuple[int, ...] = (3, 2, 2), epoch: int = 1) 
 def test_each_part_is_reached_on_a_small_terminal() -> None:
     async def test() -> None:
         app = TabApp(ClassesTab(None))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with opened(app, size=(80, 24)) as pilot:
             app.draw()
             await until(pilot, lambda: "no evaluation yet" in text_of(pilot))
             app.feed(started(), evaluated(1, {(3, 5): 12, (0, 8): 7}))
@@ -112,7 +112,7 @@ def test_each_part_is_reached_on_a_small_terminal() -> None:
 def test_bars_sort_by_accuracy_say_the_change_and_know_empty_classes() -> None:
     async def test() -> None:
         app = TabApp(ClassesTab(None))
-        async with app.run_test(size=(120, 40)) as pilot:
+        async with opened(app, size=(120, 40)) as pilot:
             first, second = evaluated(1, {(3, 5): 40}), evaluated(2, {(3, 5): 10, (4, 5): 5}, empty=[9])
             app.feed(started(), first, second, one_by_one=True)
             await until(pilot, lambda: "no images" in text_of(pilot))
@@ -131,7 +131,7 @@ def test_bars_sort_by_accuracy_say_the_change_and_know_empty_classes() -> None:
 def test_splits_are_switched_where_there_are_several() -> None:
     async def test() -> None:
         app = TabApp(ClassesTab(None))
-        async with app.run_test(size=(120, 40)) as pilot:
+        async with opened(app, size=(120, 40)) as pilot:
             app.feed(started(), evaluated(1, {(0, 1): 1}, split="test"))
             await until(pilot, lambda: "test, epoch 1" in text_of(pilot))
             assert "v split" not in text_of(pilot)
@@ -149,7 +149,7 @@ def test_a_hundred_classes_are_shaded_and_named_under_the_mouse(size: tuple[int,
     async def test() -> None:
         names = [f"kind {i}" for i in range(100)]
         app = TabApp(ClassesTab(None))
-        async with app.run_test(size=size) as pilot:
+        async with opened(app, size=size) as pilot:
             app.feed(started(names), evaluated(1, {(7, 3): 60}, classes=100))
             if size < (100, 24):
                 await pilot.press("m")
@@ -174,7 +174,7 @@ def test_pictures_have_their_colours_and_say_what_they_are_of(run: RunDir) -> No
 
     async def test() -> None:
         app = TabApp(ClassesTab(run))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with opened(app, size=(80, 24)) as pilot:
             app.feed(started(), evaluated(1, {(3, 5): 1}))
             await pilot.press("m", "m", "m")
             await until(pilot, lambda: "cat → dog" in text_of(pilot))
@@ -202,7 +202,7 @@ def test_pictures_are_characters_where_there_are_no_colours(run: RunDir) -> None
 
     async def test() -> None:
         app = TabApp(ClassesTab(run), ascii_only=True)
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with opened(app, size=(80, 24)) as pilot:
             app.feed(started(), evaluated(1, {(3, 5): 1}))
             await pilot.press("m", "m", "m")
             await until(pilot, lambda: " " * 8 + "@" * 8 in text_of(pilot))
@@ -216,7 +216,7 @@ def test_pictures_follow_the_evaluations_and_features_have_none(run: RunDir) -> 
 
     async def test() -> None:
         app = TabApp(ClassesTab(run))
-        async with app.run_test(size=(200, 60)) as pilot:
+        async with opened(app, size=(200, 60)) as pilot:
             app.feed(started(), evaluated(1, {(3, 5): 1}))
             await until(pilot, lambda: "of test, epoch 1" in text_of(pilot))
             row = Mistake(index=0, label=1, predicted=0, confidence=0.5, values=(1.0, 2.0))
@@ -237,7 +237,7 @@ def test_hostile_class_names_are_shown_as_text(run: RunDir) -> None:
 
     async def test() -> None:
         app = TabApp(ClassesTab(run))
-        async with app.run_test(size=(200, 60)) as pilot:
+        async with opened(app, size=(200, 60)) as pilot:
             app.feed(started(names), evaluated(1, {(3, 2): 10, (0, 1): 5}))
             await until(pilot, lambda: "→ [@click=app.q" in text_of(pilot))
             await until(pilot, lambda: "日本" in text_of(pilot))
@@ -249,7 +249,7 @@ def test_hostile_class_names_are_shown_as_text(run: RunDir) -> None:
 def test_a_replay_that_went_back_shows_what_was_known_then() -> None:
     async def test() -> None:
         app = TabApp(ClassesTab(None))
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with opened(app, size=(80, 24)) as pilot:
             app.feed(started(), evaluated(2, {(0, 1): 1}))
             await until(pilot, lambda: "epoch 2" in text_of(pilot))
             app.state = type(app.state)()

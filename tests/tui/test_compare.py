@@ -132,7 +132,7 @@ def test_six_runs_are_told_apart_without_colour(tmp_path: Path) -> None:
         await until(pilot, lambda: {line.name for line in charts(app)["test accuracy"].plot.lines} == set("123456"))
         await pilot.pause()
         title = app.seen().splitlines()[1]
-        assert all(f"{glyph} {number}" in title for number, glyph in enumerate("━╍┅●◆×", 1)), title
+        assert all(f"{glyph} {number}" in title for number, glyph in enumerate("━╍┉●◆×", 1)), title
         plot = charts(app)["test accuracy"].plot
         assert dict(readings(plot, 8))["6"] == pytest.approx(0.3 + 0.07 + 0.25), "between two markers"
 
@@ -179,3 +179,24 @@ def test_real_runs_have_gradients_too(tmp_path: Path) -> None:
         assert app.screen is app.first
 
     drive(CompareScreen(list(run_dir.iterate(tmp_path))), steps)
+
+
+def test_a_live_run_is_followed_until_it_ends(pair: list[RunDir], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resnet_tui.run.compared.LOOK_SECONDS", 0.02)
+    made = MadeRun(3)
+    pair[0].events.write_bytes(b"".join(map(encode, [*made.begin(), *made.epoch(1), *made.end_epoch(1, 0.5)])))
+    pair[0].acquire()
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        def epochs() -> int:
+            return len(charts(app)["test accuracy"].plot.lines[0].xs)
+
+        await read(app, pilot)
+        await until(pilot, lambda: epochs() == 1)
+        with pair[0].events.open("ab") as log:
+            log.write(b"".join(map(encode, [*made.epoch(2), *made.end_epoch(2, 0.6)])))
+        await until(pilot, lambda: epochs() == 2)
+        pair[0].release()
+        await until(pilot, lambda: "live" not in app.seen().splitlines()[0])
+
+    drive(CompareScreen(pair), steps)

@@ -9,6 +9,7 @@ from textual.binding import ActiveBinding, Binding
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
+from tui_support import text_of
 
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.confirm import Choice, Confirm
@@ -134,8 +135,7 @@ def test_the_keys_are_listed_as_they_are() -> None:
             )
             app.push_screen(Help([ActiveBinding(app, binding, True, "") for binding in bindings], "keys.toml"))
             await pilot.pause()
-            lines = app.screen._compositor.render_strips()
-            text = "\n".join("".join(segment.text for segment in strip) for strip in lines)
+            text = text_of(pilot)
         rows = [line.strip("│ ").split() for line in text.splitlines() if " a." in line]
         assert rows == [["↓", "Choose", "a.down"], ["F5", "^g", "Start", "the", "run", "a.start"]]
         assert "Textual" not in text

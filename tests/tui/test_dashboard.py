@@ -11,6 +11,7 @@ import tomli_w
 from support import of, tiny
 from textual.command import CommandPalette
 from textual.containers import VerticalScroll
+from textual.events import Click
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 from tui_support import dashboard, drive, only_run, recorded, run_screen, text_of, until
@@ -18,6 +19,7 @@ from tui_support import dashboard, drive, only_run, recorded, run_screen, text_o
 from engine.events import ControlApplied, RunFinished, RunStarted
 from engine.run_dir import RunDir
 from resnet_tui.app import Dashboard
+from resnet_tui.messages import StartRun
 from resnet_tui.run.replay import ReplayFeed
 from resnet_tui.run.source import ReplayedRun, WatchedRun
 from resnet_tui.screens.compare import CompareScreen
@@ -81,8 +83,10 @@ def test_a_run_is_set_up_trained_stopped_found_replayed_and_gone_on_with(
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch) as pilot:
             await until(pilot, lambda: isinstance(pilot.app.screen, SetupScreen) and "tiny" in text_of(pilot))
+            setup = pilot.app.screen
             await pilot.press("f5")
             await until(pilot, lambda: pilot.app.current_mode == "run")
+            setup.post_message(StartRun(tiny(train__epochs=4000)))  # as a second press before the screen changed
             first = run_screen(pilot)
             await until(pilot, lambda: first.doing == "training")
             await command(pilot, "pause the run")
@@ -237,6 +241,24 @@ def test_a_command_does_what_its_key_does_and_a_theme_is_kept(
     drive(second)
 
 
+def test_a_palette_that_is_clicked_away_twice_in_one_moment_closes_nothing_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
+            screen = run_screen(pilot)
+            await pilot.press("ctrl+p")
+            await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette) and "Gradients" in text_of(pilot))
+            palette = pilot.app.screen
+            for _ in range(2):  # before the first has been heard
+                palette.post_message(Click(palette, 0, 39, 0, 0, 1, False, False, False, 0, 39))
+            await until(pilot, lambda: pilot.app.screen is screen)
+            await pilot.press("x")
+            await until(pilot, lambda: screen.view.axis == "epoch")
+
+    drive(test)
+
+
 def test_a_mistake_in_the_keys_is_told_and_left_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
 ) -> None:
@@ -307,6 +329,10 @@ def test_a_key_that_is_markup_is_text_in_the_palette(
     async def test() -> None:
         async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
             await pilot.press("ctrl+p")
-            await until(pilot, lambda: "Zoom in" in text_of(pilot), timeout=10)
+            await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+            await pilot.press(*"zoom")
+            await until(pilot, lambda: "Zoom out" in text_of(pilot) and "Gradients" not in text_of(pilot))
+            assert "Zoom in" in text_of(pilot)
+            assert "key [/red]" in text_of(pilot)
 
     drive(test)

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 from made_run import MadeRun
-from panel_support import Host, order, parts, play, seen, state_of, until
+from panel_support import Host, order, parts, play, seen, state_of
 from textual.pilot import Pilot
+from tui_support import until
 
 from engine.events import ControlApplied, GradNorms, ModelBuilt
 from resnet_tui.run.gradient_history import GradientHistory
@@ -35,7 +36,7 @@ def test_which_block_has_the_smallest_gradient_is_found_at_once_in_resnet110_at_
         assert "▼" in first
         assert app.query_one(BlockList).part == parts(110).index("stage2.block3")
         await pilot.press("o")
-        await until(pilot, lambda: "by norm" not in app.text, lambda: app.text)
+        await until(pilot, lambda: "by norm" not in app.text)
         assert app.query_one(BlockList).part == parts(110).index("stage2.block3"), "stays chosen where it is"
 
     play(GradientsTab(), state_of(110, rising), script)
@@ -64,7 +65,7 @@ def test_a_part_that_is_closed_leaves_every_name_on_the_screen_once() -> None:
         await pilot.press("enter")
         await seen(app, pilot, "no. 1 of 11 by norm")
         await pilot.press("escape")
-        await until(pilot, lambda: app.lines()[1:-3] == before, lambda: app.text)
+        await until(pilot, lambda: app.lines()[1:-3] == before)
 
     play(GradientsTab(), state_of(20), script, (120, 32))
 
@@ -95,10 +96,10 @@ def test_the_mouse_over_the_picture_reads_and_leaves_the_cursor_alone() -> None:
         await pilot.hover(heat, offset=place)
         await seen(app, pilot, "stem 0.500 at step")
         await pilot.hover(app.query_one(BlockList))
-        await until(pilot, lambda: "at step" not in app.text, lambda: app.text)
+        await until(pilot, lambda: "at step" not in app.text)
         assert moves == []
         await pilot.click(heat, offset=place)
-        await until(pilot, lambda: len(moves) == 1, lambda: str(moves))
+        await until(pilot, lambda: len(moves) == 1)
         assert 4 < moves[0] < 8
 
     play(Watching(), state_of(20), script, (120, 32))
@@ -109,7 +110,7 @@ def test_a_mark_at_the_end_of_the_axis_does_not_cut_its_unit() -> None:
 
     async def script(app: Host, pilot: Pilot[None]) -> None:
         axis = app.query_one(HeatMap)
-        await until(pilot, lambda: any(line.endswith(" step") for line in app.lines()), lambda: app.text)
+        await until(pilot, lambda: any(line.endswith(" step") for line in app.lines()))
         state.apply(ControlApplied(step=12, command="pause", value=None, source="x", id="1"))
         app.look()
         await seen(app, pilot, "◆")
@@ -124,14 +125,13 @@ def test_a_click_on_the_picture_chooses_the_part_and_reads_its_value() -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         heat, blocks = app.query_one(HeatMap), app.query_one(BlockList)
         await pilot.click(heat, offset=(heat.size.width // 2, heat.size.height - 3))
-        await until(pilot, lambda: (blocks.part or 0) > 560, lambda: f"{blocks.part}\n{app.text}")
+        await until(pilot, lambda: (blocks.part or 0) > 560)
         await seen(app, pilot, "stage3.block18", "0.500 at step 2")
 
     play(GradientsTab(), state_of(1202, readings=4), script, (160, 40))
 
 
-@pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24), (120, 40), (200, 60)])
-@pytest.mark.parametrize("depth", [8, 110])
+@pytest.mark.parametrize(("size", "depth"), [((20, 5), 110), ((40, 12), 8), ((80, 24), 110), ((200, 60), 8)])
 def test_half_filled_states_show_why_and_never_raise(size: tuple[int, int], depth: int) -> None:
     made = MadeRun()
     started, built = made.begin()
@@ -144,8 +144,8 @@ def test_half_filled_states_show_why_and_never_raise(size: tuple[int, int], dept
                 app.look(axis=axis, window=None)
                 app.look(window=(0.0, 0.5), cursor=0.25)
                 app.look(window=(3.0, 3.0), cursor=-1.0)
-                await pilot.press("o", "enter", "escape", "end", "enter", "escape")
                 await pilot.pause()
+            await pilot.press("o", "enter", "escape", "end", "enter", "escape")
         app.state = state_of(depth, lambda part, step: math.inf if step == 12 else 10.0 ** (step - 30))
         app.look(window=None, cursor=None)
         await pilot.pause()
@@ -185,7 +185,7 @@ def test_without_colour_the_picture_is_characters_and_marks_stand_on_the_axis(
         app.look(cursor=10.0)
         await seen(app, pilot, "┴", "│")
         app.look(cursor=None)
-        await until(pilot, lambda: "┴" not in app.text, lambda: app.text)
+        await until(pilot, lambda: "┴" not in app.text)
         lines = app.lines()
         row = next(line for line in lines if line.lstrip().startswith("s2.b2"))
         cells = row.split()[-1]
@@ -251,7 +251,7 @@ def test_lists_scroll_to_what_is_chosen() -> None:
         await pilot.press("home", "pagedown", "up")
         rows = app.query_one(BlockList)
         assert isinstance(rows, Rows)
-        await until(pilot, lambda: 5 < rows.cursor < 30, lambda: str(rows.cursor))
+        await until(pilot, lambda: 5 < rows.cursor < 30)
 
     play(GradientsTab(), state_of(1202, readings=2), script)
 

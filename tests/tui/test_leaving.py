@@ -67,13 +67,17 @@ def live_run(runs: Path) -> RunDir:
     return run
 
 
+def endless() -> NewRun:
+    return NewRun(tiny(train__epochs=5000))
+
+
 def test_every_way_to_quit_asks_on_every_screen_and_the_epoch_is_finished_where_that_is_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = tmp_path / "runs"
 
     async def test() -> None:
-        async with dashboard(tmp_path, monkeypatch, NewRun(tiny(train__epochs=5000), runs)) as pilot:
+        async with dashboard(tmp_path, monkeypatch, endless()) as pilot:
             await until(pilot, lambda: run_screen(pilot).doing == "training")
             for key in ("ctrl+c", "ctrl+q", "q"):
                 await asked(pilot, key)
@@ -102,7 +106,7 @@ def test_a_run_that_shall_not_begin_leaves_neither_folder_nor_process(
     runs = tmp_path / "runs"
 
     async def test() -> None:
-        async with dashboard(tmp_path, monkeypatch, NewRun(tiny(train__epochs=5000), runs)) as pilot:
+        async with dashboard(tmp_path, monkeypatch, endless()) as pilot:
             engine = run_screen(pilot).engine
             assert engine is not None
             said = await asked(pilot, "ctrl+c")
@@ -121,7 +125,7 @@ def test_a_run_that_is_left_while_it_starts_begins_and_trains_alone(
     runs = tmp_path / "runs"
 
     async def test() -> None:
-        async with dashboard(tmp_path, monkeypatch, NewRun(tiny(train__epochs=5000), runs)) as pilot:
+        async with dashboard(tmp_path, monkeypatch, endless()) as pilot:
             said = await asked(pilot, "q")
             await pilot.press(letter(said, "Leave it starting"))
             await gone(pilot)
@@ -135,7 +139,7 @@ def test_a_run_that_is_left_while_it_starts_begins_and_trains_alone(
     assert of(recorded(runs), RunFinished)[0].outcome == "stopped"
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 def test_the_dialog_says_what_each_choice_does_to_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
@@ -188,8 +192,9 @@ def test_a_run_that_ends_while_one_thinks_about_it_is_asked_for_nothing(
     assert not run.control.exists()
 
 
-@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
-@pytest.mark.parametrize("how", ["finished", "read-only", "replayed", "lost"])
+@pytest.mark.parametrize(
+    ("how", "key"), [("finished", "q"), ("read-only", "ctrl+c"), ("replayed", "ctrl+q"), ("lost", "ctrl+c")]
+)
 def test_where_nothing_can_be_lost_nothing_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, key: str
 ) -> None:

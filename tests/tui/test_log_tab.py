@@ -140,7 +140,7 @@ def test_matches_are_visited_in_order_and_marked(run: RunDir) -> None:
             await until(pilot, lambda: "line 199" in text_of(pilot))
             await pilot.press("home", "slash", *"needle")
             await until(pilot, lambda: "match 1 of 4" in text_of(pilot))
-            await pilot.press("enter")
+            await pilot.press("down")
             await until(pilot, lambda: "match 2 of 4" in text_of(pilot) and "line 50 needle" in text_of(pilot))
             await pilot.press("down", "up", "up", "up")
             await until(pilot, lambda: "match 4 of 4" in text_of(pilot) and "line 150 needle" in text_of(pilot))
@@ -167,5 +167,26 @@ def test_without_a_log_it_says_so_even_in_a_tiny_terminal(run: RunDir, kept: boo
             if kept:
                 append(run, f"{STAMP}日本語 and words that are longer than a line\n")
                 await until(pilot, lambda: "06:21:47" in text_of(pilot))
+
+    drive(test)
+
+
+def test_enter_keeps_the_search_and_gives_back_the_keys(run: RunDir) -> None:
+    append(run, "".join(f"{STAMP}line {i}{' needle' if i % 50 == 0 else ''}\n" for i in range(200)))
+
+    async def test() -> None:
+        app = TabApp(LogTab(run))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "line 199" in text_of(pilot))
+            await pilot.press("home", "slash", *"needle", "enter", "n")
+            await until(pilot, lambda: "match 2 of 4" in text_of(pilot))
+            await pilot.press("N", "N", "f")  # no letters any more, but keys
+            await until(pilot, lambda: "match 4 of 4" in text_of(pilot) and "line 1\n" not in text_of(pilot))
+            assert app.query_one(Input).value == "needle"
+            await pilot.press("slash", "s", "enter", "escape")
+            await until(pilot, lambda: len(set(text_of(pilot).split("line "))) > 10)
+            assert app.query_one(Input).value == ""
+            await pilot.press("slash", "enter")  # nothing is searched for: nothing stays
+            await until(pilot, lambda: not app.query_one(LogTab).has_class("searching"))
 
     drive(test)

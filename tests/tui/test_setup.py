@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
+from tui_support import dashboard
 
 from engine import presets
 from engine.config import RunConfig
@@ -18,6 +19,7 @@ from engine.events import Progress
 from engine.helper_answers import answer
 from engine.helper_messages import HelperFailed, MachineWanted, PreviewWanted, Reply, Request
 from resnet_tui.messages import StartRun
+from resnet_tui.screens.help import Help
 from resnet_tui.screens.save_preset import SavePreset
 from resnet_tui.screens.setup import SetupScreen
 from resnet_tui.setup.fields import FIELDS
@@ -194,9 +196,9 @@ def test_fields_follow_the_architecture() -> None:
         await until(pilot, lambda: any("growth" in line for line in lines(app)))
         assert not any("shortcut" in line for line in lines(app))
         await until(pilot, lambda: "DenseNet-40" in facts(app))
-        await pilot.press("r")
+        await pilot.press("ctrl+r")
         await until(pilot, lambda: "ResNet-20" in facts(app))
-        await pilot.press("r")  # and back again
+        await pilot.press("ctrl+r")  # and back again
         await until(pilot, lambda: "DenseNet-40" in facts(app))
 
     run(body)
@@ -257,7 +259,7 @@ def test_an_absent_dataset_is_noticed_before_the_helper_is_warm(folder: Path | N
             what = "give the folder of a copy" if folder is None else "give another folder"
             await until(pilot, lambda: "d downloads it" in notes(app) and what in notes(app))
             assert app.started == []
-            await pilot.press("r", "ctrl+home", "down", "down")
+            await pilot.press("ctrl+r", "ctrl+home", "down", "down")
             app.form.set_value(FIELDS["data.dataset"], "digits")
             await pilot.press("f5")
             await until(pilot, lambda: app.started)
@@ -411,3 +413,59 @@ def test_the_real_helper_answers_and_ends_with_the_screen() -> None:
             assert max(chart.plot.lines[0].highs) == pytest.approx(0.1, rel=1e-3)
 
     asyncio.run(main())
+
+
+def shown_keys(app: Host) -> dict[str, str]:
+    """What the footer says of each key."""
+    return {key: active.binding.description for key, active in app.screen.active_bindings.items()}
+
+
+def test_the_footer_says_what_enter_does_here_and_letters_take_nothing_back() -> None:
+    async def body(app: Host, pilot: "Pilot[None]") -> None:
+        for key, what in [
+            ("model.arch", "list"),
+            ("model.depth", "list"),
+            ("model.preactivation", "on/off"),
+            ("train.epochs", "next"),
+        ]:
+            await go_to(app, pilot, key)
+            assert shown_keys(app)["enter"] == what, key
+        await pilot.press("7", "enter")
+        assert app.form.field is not None
+        assert app.form.field.key == "train.batch_size"
+        await go_to(app, pilot, "model.preactivation")
+        await pilot.press("enter", "r")
+        assert set(app.setup.draft.changed) == {"model.preactivation", "train.epochs"}
+        await pilot.press("ctrl+end")
+        assert shown_keys(app)["enter"] == "open/close"
+
+    run(body)
+
+
+def test_tab_goes_to_the_preview_only_where_it_scrolls_and_that_is_seen() -> None:
+    async def body(app: Host, pilot: "Pilot[None]") -> None:
+        pane = app.setup.query_one(PreviewPane)
+        await until(pilot, lambda: pane.max_scroll_y > 0)
+        before = app.setup.query_one("#facts").render_line(0)
+        await pilot.press("tab")
+        await until(pilot, lambda: app.focused is pane)
+        await until(pilot, lambda: app.setup.query_one("#facts").render_line(0) != before)
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: app.setup.query_one("#facts").render_line(0) == before)
+        await pilot.resize_terminal(120, 50)
+        await until(pilot, lambda: pane.max_scroll_y == 0)
+        await pilot.press("tab")
+        await until(pilot, lambda: app.focused is not app.form and app.focused is not pane)
+
+    run(body, size=(80, 16))
+
+
+def test_f1_opens_and_closes_the_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch) as pilot:
+            await pilot.press("f1")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Help))
+            await pilot.press("f1")
+            await until(pilot, lambda: isinstance(pilot.app.screen, SetupScreen))
+
+    asyncio.run(test())

@@ -1,8 +1,9 @@
 """The shapes tab, and its table alone, as a person uses them."""
 
-from panel_support import Host, parts, play, rows, seen, state_of, until
+from panel_support import Host, parts, play, rows, seen, state_of
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
+from tui_support import drive, text_of, until
 
 from engine.events import GradNorms
 from resnet_tui.run.state import RunState
@@ -30,7 +31,7 @@ def test_a_deep_network_begins_with_its_stages_and_unfolds() -> None:
         await pilot.press("down", "enter")
         await seen(app, pilot, "▾ block1", "conv1", "norm1")
         await pilot.press("down", "enter")
-        await until(pilot, lambda: "BatchNorm2d" not in app.text, lambda: app.text)
+        await until(pilot, lambda: "BatchNorm2d" not in app.text)
         table = app.query_one(ShapeRows)
         assert table.node is not None
         assert table.node.row.name == "stage1.block1", "folding from within goes to what was folded"
@@ -38,11 +39,11 @@ def test_a_deep_network_begins_with_its_stages_and_unfolds() -> None:
         await pilot.pause()
         assert "▸ block1" in app.text, "space is a replay's key"
         await pilot.press("u")
-        await until(pilot, lambda: table.count > 4800, lambda: str(table.count))
+        await until(pilot, lambda: table.count > 4800)
         await pilot.press("end")
         await seen(app, pilot, "linear")
         await pilot.press("U")
-        await until(pilot, lambda: table.count == 6, lambda: str(table.count))
+        await until(pilot, lambda: table.count == 6)
 
     play(ShapesTab(), state_of(1202, readings=2), script)
 
@@ -101,20 +102,14 @@ def test_the_table_stands_alone_and_takes_another_network() -> None:
         def compose(self) -> ComposeResult:
             yield ShapeTree(rows(8), 128)
 
-        @property
-        def text(self) -> str:
-            return "\n".join(strip.text for strip in self.screen._compositor.render_strips())
-
-    async def run() -> None:
+    async def test() -> None:
         app = Alone()
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: "at batch 128" in app.text, lambda: app.text)
-            assert "grad norm" not in app.text
+            await until(pilot, lambda: "at batch 128" in text_of(pilot))
+            assert "grad norm" not in text_of(pilot)
             app.query_one(ShapeTree).focus()
             await pilot.press("down")
             app.query_one(ShapeTree).set_rows(rows(110), 64)
-            await until(pilot, lambda: "18 blocks" in app.text and "at batch 64" in app.text, lambda: app.text)
+            await until(pilot, lambda: "18 blocks" in text_of(pilot) and "at batch 64" in text_of(pilot))
 
-    import asyncio
-
-    asyncio.run(run())
+    drive(test)

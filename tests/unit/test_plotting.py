@@ -18,9 +18,11 @@ from resnet_tui.charts.axes import Span, span, x_ticks, y_ticks
 from resnet_tui.charts.bars import bars
 from resnet_tui.charts.colours import depth
 from resnet_tui.charts.heat_scale import FEW, MANY, NONE, palette
+from resnet_tui.charts.norms import Norms
 from resnet_tui.charts.plot import Drawing, Level, Line, Mark, Plot, draw, readings
 from resnet_tui.charts.strokes import Canvas, samples
-from resnet_tui.run.state import RunState
+from resnet_tui.run.gradient_history import GradientHistory
+from resnet_tui.run.state import Change, RunState
 from resnet_tui.view import Axis, View
 from resnet_tui.widgets.pixels import has_colours
 
@@ -221,6 +223,72 @@ def test_lines_differ_without_colour() -> None:
     assert narrow.split() == ["Loss", "━1", "╍1", "●1", "◆1"]
 
 
+def test_the_three_strokes_differ_in_their_dots_on_every_slope() -> None:
+    for rise in (0.0, 1.0, 20.0):
+        counts = []
+        for name in ("first", "second", "third"):
+            lines = [made([(0.0, 0.0), (100.0, rise)], n) for n in ("first", "second", "third") if n <= name]
+            others = tuple(replace(line, xs=(), lows=(), highs=()) for line in lines if line.name != name)
+            plot = Plot("x", (*others, lines[-1]), x_range=(0, 100), y_range=(-1, 21))
+            counts.append(len(dots(canvas_text(draw(plot, 80, 20)))))
+        solid, dashed, dotted = counts
+        assert solid * 0.5 < dashed < solid * 0.85
+        assert dotted < dashed * 0.85
+
+
+def test_a_dotted_line_of_one_sample_is_seen() -> None:
+    lines = (made([]), made([]), made([(3.0, 1.0)], "third"))
+    assert dots(canvas_text(draw(Plot("x", lines), 40, 10)))
+
+
+def test_raw_values_are_named_beside_the_smoothed_ones() -> None:
+    points = [(float(x), x / 9) for x in range(10)]
+    lines = (made(points), made(points, "raw", dim=True), made(points, "test", points=True))
+    titles = [text(draw(Plot("loss", lines), width, 12))[0].rstrip() for width in (60, 33, 32, 30, 20, 17)]
+    assert titles == [
+        "loss  ━ train 1  ─ raw 1  ● test 1",
+        "loss ━train 1 ─raw 1 ●test 1",
+        "loss ━train 1 ─raw 1 ●test 1",
+        "loss ━train 1 ─raw 1 ●test 1",
+        "loss ━1 ─1 ●1",
+        "loss ━1 ─1 ●1",
+    ]
+
+
+def test_words_of_marks_never_cover_each_other_or_another_line() -> None:
+    line = made([(0.0, 0.0), (100.0, 0.0)])
+    marks = tuple(
+        Mark(x, word) for x, word in [(20, "paused now"), (23, "resumed"), (24, "rate 0.01"), (99, "late one")]
+    )
+    rows = canvas_text(draw(Plot("x", (line,), marks, y_range=(-1, 1)), 60, 12))
+    columns = [rows[0].index("┊"), *(i for i, glyph in enumerate(rows[-1]) if glyph == "┊")]
+    assert all(row[column] == "┊" for row in rows for column in columns if not "\u2800" <= row[column] <= "\u28ff")
+    shown = "\n".join(rows)
+    assert "┊rate 0.01" in shown
+    assert "late one┊" in shown
+    assert "paused now┊" in shown
+    assert not any(a in row and b in row for row in rows for a, b in [("paused nowresumed", ""), ("resumedrate", "")])
+
+
+def test_only_the_loss_says_what_was_changed_and_in_few_words() -> None:
+    state, made_run = RunState(), MadeRun()
+    for event in made_run.whole([0.5, 0.6]):
+        state.apply(event)
+    state.changes = [Change(3, 1.0, "set learning rate 0.0125"), Change(4, 2.0, "pause")]
+    words = {curve.key: [mark.text for mark in curve.build(state, View()).marks] for curve in curves.curves(state)}
+    assert words.pop("loss") == ["rate 0.0125", "pause"]
+    assert all(texts == ["", ""] for texts in words.values())
+    assert [mark.text for mark in curves.with_words(curves.rate(state, View()), state, View()).marks][1] == "pause"
+
+
+def test_a_gradient_that_is_no_number_leaves_its_chart_equal_to_itself() -> None:
+    state = RunState()
+    state.gradients = GradientHistory(("stem",))
+    for step, norm in enumerate((1.0, math.nan, 2.0)):
+        state.gradients.add(step, float(step), [norm])
+    assert curves.part_norm(state, View(), 0) == curves.part_norm(state, View(), 0)
+
+
 def test_the_cursor_reads_the_sample_at_or_before_it() -> None:
     plot = Plot("Loss", (made([(0.0, 1.0), (10.0, 2.0), (20.0, 4.0)]), made([(15.0, 7.0)], "val", points=True)))
     assert readings(plot, -1) == []
@@ -257,6 +325,20 @@ def test_ticks_are_written_for_people() -> None:
     assert labels(x_ticks(Span(0, 400), 4, "time")) == ["0:00", "2:00", "4:00", "6:00"]
     assert labels(x_ticks(Span(0, 15000), 4, "time")) == ["0h", "2h", "4h"]
     assert labels(x_ticks(Span(0, 400_000), 4, "time")) == ["0d", "2d", "4d"]
+
+
+def test_an_axis_with_room_for_two_numbers_has_two() -> None:
+    chance = random.Random(4)
+    for _ in range(500):
+        low = chance.choice([0.0, 1.0, 300.0]) * chance.random()
+        axis = span(None, [low, low + 10 ** chance.uniform(-3, 4)])
+        for ticks in (y_ticks(axis, 2), y_ticks(axis, 3, percent=True), x_ticks(axis, 2, "epoch")):
+            assert len({label for _, label in ticks}) >= 2
+            assert ticks[-1][0] - ticks[0][0] > (axis.high - axis.low) / 3
+    assert labels(x_ticks(Span(0, 45), 2, "step")) == ["0", "40"]
+    assert labels(x_ticks(Span(2.2, 2.9), 3, "epoch")) == ["2.2", "2.8"]
+    assert labels(x_ticks(Span(0, 7000), 2, "time")) == ["0h", "1h"]
+    assert labels(x_ticks(Span(0, 5500), 1, "time")) == ["0:00"]
 
 
 @pytest.mark.parametrize("kind", ["step", "epoch", "time"])
@@ -326,3 +408,17 @@ def test_what_can_be_drawn_is_the_same_whether_it_is_told_fast_or_value_by_value
         spoilt = (*highs[:250], bad, *highs[251:])
         assert samples(xs, lows, spoilt, log=True)[0] == (*xs[:250], *xs[251:])
     assert samples(xs[::-1], lows, highs, log=True) == (tuple(xs), lows[::-1], highs[::-1])
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (60, " · smallest stage1.block1 0.0500 · largest head 0.900"),
+        (40, " · s1.b1 0.0500 – head 0.900"),
+        (27, ""),
+        (110, " · smallest stage1.block1 0.0500 · largest head 0.900 · 0 flagged · total 0.901 · latest"),
+    ],
+)
+def test_what_is_said_of_norms_is_cut_at_whole_facts(width: int, expected: str) -> None:
+    shown = Norms(("stage1.block1", "head"), (0.05, 0.9), ("", ""), 0.5, 1)
+    assert shown.facts_within(width) == expected

@@ -84,3 +84,15 @@ def test_the_list_marks_own_presets_and_a_broken_one_hides_no_other(folder: Path
     entries = json.loads(runner.invoke(app, ["presets", "--json"]).stdout)
     assert entries["mine"]["own"]
     assert not entries["quickstart"]["own"]
+
+
+def test_a_file_that_is_no_text_is_refused_and_one_that_is_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+    from resnet_tui.cli import app
+
+    (tmp_path / "no.toml").write_bytes(b'name = "\xff\xfe"\n')
+    refused = CliRunner().invoke(app, ["presets", str(tmp_path / "no.toml")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "not UTF-8 text, at byte 8" in str(refused.exception)
+    (tmp_path / "yes.toml").write_bytes("# a\ttab, an \x1b]52;c;aGk=\x07 escape and 日本語\nseed = 1\n".encode())
+    printed = CliRunner().invoke(app, ["presets", str(tmp_path / "yes.toml")])
+    assert printed.stdout == "# a\ttab, an \ufffd]52;c;aGk=\ufffd escape and 日本語\nseed = 1\n"
