@@ -14,6 +14,7 @@ from engine.data.pipeline import Batch
 from engine.devices import resolve_precision
 from engine.errors import WorldError
 from engine.gradients import GradientMeter
+from engine.kernels.norm_relu import fuse
 from engine.models import build_initialised
 from engine.optim import build_optimiser, set_lr
 from engine.weights.carry import carry, check_something_is_left
@@ -52,6 +53,8 @@ class Learner:
         self.device = device
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
+        self.fused = config.train.fused and device.type == "cpu" and fuse(self.model)
+        """Whether norm, addition and ReLU are one operation."""
         self.carry_report = carry(self.model, weights, config.weights) if weights is not None else None
         """What became of the weights that it began with."""
         if self.carry_report is not None:
