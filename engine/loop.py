@@ -217,7 +217,13 @@ class Trainer:
 
     def _step(self, batch: Batch) -> Events:
         lr = self._rate.at(self.step)
-        loss, right = self.learner.accumulate_gradient(batch)
+        if self.learner.compiles_with(batch):
+            yield Progress(activity="compiling the network", done=0, total=0)
+            loss, right, note = self.learner.compile_with(batch)
+            yield Warned(message=note)
+            self._telemetry.restart()  # it is the first step of its epoch, and compiling is not training time
+        else:
+            loss, right = self.learner.accumulate_gradient(batch)
         if self.device.type == "cpu" and not math.isfinite(loss.item()):  # no device to wait for
             raise self._diverged("loss", loss.item(), f"at step {self.step + 1}")
         self._telemetry.add(loss, right, len(batch.y_B))

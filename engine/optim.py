@@ -22,7 +22,12 @@ def build_optimiser(
     fused = next(model.parameters()).device.type in {"cpu", "cuda", "mps"}  # all parameters in one pass over memory
     groups = _parameter_groups(model, config, carried if lr_factor != 1 else (), lr_factor)
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
+        sgd = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
+        if config.momentum:
+            # As the first step would have it. In one pass all have momentum or none, also where some are thawed later.
+            for parameter in model.parameters():
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     return kind(groups, lr=config.lr, betas=config.betas, fused=fused)
 

@@ -209,6 +209,7 @@ GROUPS = (
             Field("train.early_stopping", "patience"),
             Field("train.eval_batch_size", "test batch"),
             Field("train.fused", "fused norms"),
+            Field("train.compile", "compile"),
             Field("train.checkpoint_every_steps", "save each steps"),
             Field("data.residence", "data in"),
             Field("data.workers", "workers"),
