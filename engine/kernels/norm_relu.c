@@ -106,9 +106,10 @@ INLINE void forward_apply(const void *x, const void *add, const float *scale, co
         }
 }
 
-/* Sums of the gradient g before the ReLU and of g * (x - mean); g is also the gradient of what was added. */
-INLINE void backward_sums(const void *x, const void *y, const void *dy, const float *mean, void *dadd, double *sums,
-                          int64_t first, int64_t last, int64_t width, int64_t column, int bf16, const int vectors) {
+/* Sums of the gradient g before the ReLU, where dy + dy2 is that after it, and of g * (x - mean); g is also the
+ * gradient of what was added. */
+INLINE void backward_sums(const void *x, const void *y, const void *dy, const void *dy2, const float *mean, void *dadd,
+                          double *sums, int64_t first, int64_t last, int64_t width, int64_t column, int bf16, const int vectors) {
     vec middle[WIDEST];
     for (int v = 0; v < vectors; v++) middle[v] = load(mean, column + v * LANES, 0);
     for (int64_t start = first; start < last; start += FLUSH) {
@@ -118,7 +119,9 @@ INLINE void backward_sums(const void *x, const void *y, const void *dy, const fl
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++) {
                 int64_t index = row * width + column + v * LANES;
-                vec gradient = passed(load(y, index, bf16), load(dy, index, bf16));
+                vec gradient = load(dy, index, bf16);
+                if (dy2) gradient += load(dy2, index, bf16);
+                gradient = passed(load(y, index, bf16), gradient);
                 if (dadd) store(dadd, index, gradient, bf16);
                 sum[v] += gradient;
                 product[v] += gradient * (load(x, index, bf16) - middle[v]);
@@ -252,10 +255,10 @@ int norm_relu_forward(int bf16, int64_t rows, int64_t channels, const void *x, c
     return 0;
 }
 
-/* The gradients of x, weight, bias, and of what was added unless `dadd` is null. Returns 0, or 1 where memory is
- * short. */
+/* The gradients of x, weight, bias, and of what was added unless `dadd` is null. The gradient of y is dy, or dy + dy2
+ * unless that is null; then there must be a `dadd`. Returns 0, or 1 where memory is short. */
 int norm_relu_backward(int bf16, int64_t rows, int64_t channels, const void *x, const void *y, const void *dy,
-                       const float *weight, const float *mean, const float *inverse, void *dx, void *dadd,
+                       const void *dy2, const float *weight, const float *mean, const float *inverse, void *dx, void *dadd,
                        float *dweight, float *dbias) {
     Layout layout = lay_out(rows, channels);
     double *sums = calloc(2 * layout.blocks * layout.width, sizeof(double));
@@ -268,11 +271,13 @@ int norm_relu_backward(int bf16, int64_t rows, int64_t channels, const void *x, 
     float *scale = terms, *slope = terms + layout.width, *level = slope + layout.width, *middle = level + layout.width;
     memcpy(middle, mean, channels * sizeof(float));
     repeat(middle, &layout, channels);
-#define GRADIENT_SUMS(bf16, vectors) \
-    backward_sums(x, y, dy, middle, dadd, sums + 2 * block * width, first, last, width, column, bf16, vectors)
-#define GRADIENT_SUMS_ALONE(bf16, vectors) \
-    backward_sums(x, y, dy, middle, 0, sums + 2 * block * width, first, last, width, column, bf16, vectors)
-    if (dadd) EVERY_BLOCK(layout, GRADIENT_SUMS) else EVERY_BLOCK(layout, GRADIENT_SUMS_ALONE)
+#define SUMS_OF(dy2, dadd, bf16, vectors) \
+    backward_sums(x, y, dy, dy2, middle, dadd, sums + 2 * block * width, first, last, width, column, bf16, vectors)
+#define SUMS_BRANCHED(bf16, vectors) SUMS_OF(dy2, dadd, bf16, vectors)
+#define SUMS_ADDED(bf16, vectors) SUMS_OF(0, dadd, bf16, vectors)
+#define SUMS_ALONE(bf16, vectors) SUMS_OF(0, 0, bf16, vectors)
+    if (dy2) EVERY_BLOCK(layout, SUMS_BRANCHED) else if (dadd) EVERY_BLOCK(layout, SUMS_ADDED)
+    else EVERY_BLOCK(layout, SUMS_ALONE)
     for (int64_t channel = 0; channel < channels; channel++) {
         double gradient = total(sums, &layout, channels, channel, 0);
         double product = total(sums, &layout, channels, channel, 1) * inverse[channel];

@@ -33,7 +33,7 @@ def library() -> ctypes.CDLL | None:
         return None
     found.norm_relu_takes.argtypes = [_N, _N]
     found.norm_relu_forward.argtypes = [ctypes.c_int, _N, _N, *[_P] * 4, _D, _D, *[_P] * 5]
-    found.norm_relu_backward.argtypes = [ctypes.c_int, _N, _N, *[_P] * 10]
+    found.norm_relu_backward.argtypes = [ctypes.c_int, _N, _N, *[_P] * 11]
     return found
 
 
@@ -78,6 +78,38 @@ def norm_relu(norm: nn.BatchNorm2d, x_BCHW: Tensor, add_BCHW: Tensor | None = No
     return y_BCHW
 
 
+def branch(y_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``y`` twice, for two readers; the gradients that come back are added on the way through ``norm_relu``.
+
+    Without it autograd adds them in a pass over memory of its own.
+    """
+    if not torch.compiler.is_compiling() and getattr(y_BCHW.grad_fn, "takes_branches", False):
+        return _Branch.apply(y_BCHW)  # type: ignore[no-any-return]
+    return y_BCHW, y_BCHW
+
+
+class _Branch(torch.autograd.Function):
+    """Gives the second gradient to the operation before, beside the one that autograd gives it."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``branch``."""
+        ctx.set_materialize_grads(False)
+        ctx.before = y.grad_fn
+        return y.view_as(y), y.view_as(y)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, dy: Tensor | None, dy2: Tensor | None) -> Tensor | None:
+        """Pass the gradients on."""
+        if dy is None or dy2 is None:
+            return dy if dy2 is None else dy2
+        if ctx.before.other is not None:  # a graph that branches more than once
+            return dy + dy2
+        ctx.before.other = dy2.contiguous(memory_format=torch.channels_last)
+        return dy
+
+
 class _NormRelu(torch.autograd.Function):
     """Keeps its input and output, as batch norm and ReLU do; that a ReLU let a value pass shows in the output."""
 
@@ -107,6 +139,7 @@ class _NormRelu(torch.autograd.Function):
         )
         ctx.save_for_backward(x, y, weight, statistics_2C)
         ctx.added = add is not None
+        ctx.takes_branches, ctx.other = True, None
         return y
 
     @staticmethod
@@ -117,7 +150,8 @@ class _NormRelu(torch.autograd.Function):
         channels = x.shape[1]
         dy = dy.contiguous(memory_format=torch.channels_last)
         dx = torch.empty_like(x, memory_format=torch.channels_last)
-        dadd = torch.empty_like(dx) if ctx.added else None
+        dy2, ctx.other = ctx.other, None
+        dadd = torch.empty_like(dx) if ctx.added or dy2 is not None else None
         gradients_2C = torch.empty(2, channels)
         _done(
             _functions().norm_relu_backward(
@@ -127,6 +161,7 @@ class _NormRelu(torch.autograd.Function):
                 x.data_ptr(),
                 y.data_ptr(),
                 dy.data_ptr(),
+                None if dy2 is None else dy2.data_ptr(),
                 weight.data_ptr(),
                 statistics_2C.data_ptr(),
                 statistics_2C[1].data_ptr(),
@@ -136,7 +171,7 @@ class _NormRelu(torch.autograd.Function):
                 gradients_2C[1].data_ptr(),
             )
         )
-        return dx, dadd, gradients_2C[0], gradients_2C[1], None
+        return dx, dadd if ctx.added else None, gradients_2C[0], gradients_2C[1], None
 
 
 def _functions() -> ctypes.CDLL:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import ResNetConfig, Shortcut
+from engine.kernels.norm_relu import branch
 from engine.models.layers import (
     CIFAR_WIDTHS,
     Row,
@@ -62,11 +63,12 @@ class BasicBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the block's output, smaller by its stride."""
+        x_BCHW, beside_BCHW = branch(x_BCHW)
         out_BCHW = norm_relu(self.norm1, self.relu1, self.conv1(x_BCHW))
         out_BCHW = self.conv2(out_BCHW)
         if self.shortcut is None or self.add is None:
             return norm_relu(self.norm2, self.relu2, out_BCHW)
-        return norm_add_relu(self.norm2, self.add, self.relu2, out_BCHW, self.shortcut, x_BCHW)
+        return norm_add_relu(self.norm2, self.add, self.relu2, out_BCHW, self.shortcut, beside_BCHW)
 
 
 class Bottleneck(nn.Module):
@@ -89,12 +91,13 @@ class Bottleneck(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the block's output, smaller by its stride."""
+        x_BCHW, beside_BCHW = branch(x_BCHW)
         out_BCHW = norm_relu(self.norm1, self.relu1, self.conv1(x_BCHW))
         out_BCHW = norm_relu(self.norm2, self.relu2, self.conv2(out_BCHW))
         out_BCHW = self.conv3(out_BCHW)
         if self.shortcut is None or self.add is None:
             return norm_relu(self.norm3, self.relu3, out_BCHW)
-        return norm_add_relu(self.norm3, self.add, self.relu3, out_BCHW, self.shortcut, x_BCHW)
+        return norm_add_relu(self.norm3, self.add, self.relu3, out_BCHW, self.shortcut, beside_BCHW)
 
 
 class PreactivationBlock(nn.Module):
