@@ -53,6 +53,7 @@ class Learner:
         """
         self._config = config
         self.device = device
+        torch.backends.cudnn.benchmark = True  # all full batches have one size: what is found for it is used often
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
         self.fused = config.train.fused and device.type == "cpu" and fuse(self.model)

@@ -83,6 +83,7 @@ class Trainer:
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self._control = control
         self._batches = train_batches(dataset, config, self.device)
+        self._notes += [self._batches.note] if self._batches.note else []
         evaluated: list[tuple[Split, Samples]] = [("test", dataset.test)]
         if dataset.val is not None:
             evaluated.insert(0, ("val", dataset.val))  # the first chooses the best epoch
@@ -109,7 +110,8 @@ class Trainer:
         self._evaluation_wanted = False
         self._paused = False
         if resume is not None:
-            tensors, state, self._notes = resume
+            tensors, state, notes = resume
+            self._notes += notes
             self._restore(tensors, state)
 
     # The whole run ---------------------------------------------------------------------------------------------

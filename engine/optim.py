@@ -24,7 +24,7 @@ def build_optimiser(
     if config.name == "sgd":
         sgd = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
         if config.momentum:
-            # As its first step would make it. In one pass all have momentum or none, also where some are thawed later.
+            # As its first step would. In one pass all have momentum or none, also where some are thawed later.
             for parameter in model.parameters():
                 sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return sgd

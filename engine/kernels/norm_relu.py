@@ -99,7 +99,7 @@ class _Branch(torch.autograd.Function):
         return y.view_as(y), y.view_as(y)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor | None, dy2: Tensor | None) -> Tensor | None:
         """Pass the gradients on."""
         if dy is None or dy2 is None:
