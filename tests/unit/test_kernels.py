@@ -170,6 +170,29 @@ def test_every_network_gives_the_same_to_rounding(model: dict[str, Any]) -> None
         assert (kept[1][name] - value).float().norm() <= 1e-2 * value.float().norm() + 1e-6, name
 
 
+@pytest.mark.parametrize("model", NETWORKS, ids=str)
+def test_as_much_is_kept_for_the_backward_pass(model: dict[str, Any]) -> None:
+    """So the shape table's account of memory holds for both."""
+    network = build_initialised(build_config({"model": model}, {}).model, (3, 16, 16), 10, 1, CPU).train()
+    x = torch.randn(8, 3, 16, 16).contiguous(memory_format=LAST)
+
+    def kept() -> int:
+        sizes: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = network(x)
+        del output
+        return sum(sizes.values())
+
+    without = kept()
+    assert norm_relu.fuse(network)
+    assert kept() <= without
+
+
 def test_every_architecture_of_pictures_is_among_these() -> None:
     assert {network.get("arch", "resnet") for network in NETWORKS} == ARCHITECTURES.keys() - {"residual-mlp"}
 
