@@ -154,7 +154,7 @@ def select(tensors: Tensors, prefix: str) -> Tensors:
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
     """Put tensors from ``optimiser_tensors`` back; settings stay those of ``optimiser``."""
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
+    state: dict[int, dict[str, Tensor]] = {index: dict(old) for index, old in optimiser.state_dict()["state"].items()}
     for key, tensor in select(tensors, "optim").items():
         index, _, name = key.partition(".")
         parameter = parameters[int(index)]

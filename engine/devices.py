@@ -31,12 +31,12 @@ def resolve(name: str) -> torch.device:
     return torch.device(wanted)
 
 
-def describe(device: torch.device) -> str:
-    """Return the device in words."""
+def describe(device: torch.device, *, fused: bool = False) -> str:
+    """Return the device in words; ``fused``: whether it norms with the kernels compiled for it."""
     if device.type == "cuda":
         return f"{device} ({one_line(torch.cuda.get_device_name(device))})"
     if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads)"
+        return f"cpu ({torch.get_num_threads()} threads{', fused norms' if fused else ''})"
     return str(device)
 
 
@@ -47,13 +47,22 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         UserError: the device cannot train in it.
     """
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
-        return torch.bfloat16 if fast else torch.float32
+        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
     if precision == "float16" and device.type != "cuda":
         raise UserError(
             f"train.precision = 'float16' needs a CUDA device, not {device.type}; choose bfloat16, float32 or auto"
         )
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 by itself, so that it is faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "cpu":
+        has = torch.cpu.get_capabilities()
+        return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return False
 
 
 def synchronise(device: torch.device) -> None:

@@ -35,7 +35,7 @@ def introduce_run(
     """Return ``run_started``."""
     return RunStarted(
         config=config,
-        device=describe(learner.device),
+        device=describe(learner.device, fused=learner.fused),
         precision=str(learner.dtype).removeprefix("torch."),
         versions=(("python", platform.python_version()), *((name, version(name)) for name in PACKAGES)),
         process=os.getpid(),

@@ -1,5 +1,6 @@
 """The state that training changes: network, optimiser, average of the weights, and the one step that changes them."""
 
+import math
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from engine import checkpoint
+from engine.compiled import Compiled
 from engine.config import RunConfig
 from engine.data.pipeline import Batch
 from engine.devices import resolve_precision
 from engine.errors import WorldError
 from engine.gradients import GradientMeter
+from engine.kernels.norm_relu import fuse
 from engine.models import build_initialised
 from engine.optim import build_optimiser, set_lr
 from engine.weights.carry import carry, check_something_is_left
@@ -50,8 +53,11 @@ class Learner:
         """
         self._config = config
         self.device = device
+        torch.backends.cudnn.benchmark = True  # all full batches have one size: what is found for it is used often
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
+        self.fused = config.train.fused and device.type == "cpu" and fuse(self.model)
+        """Whether norm, addition and ReLU are one operation."""
         self.carry_report = carry(self.model, weights, config.weights) if weights is not None else None
         """What became of the weights that it began with."""
         if self.carry_report is not None:
@@ -60,6 +66,8 @@ class Learner:
         self.optimiser = build_optimiser(self.model, config.optim, self.carried_parameters, config.weights.lr_factor)
         self.lr = config.optim.lr
         """Of the last step."""
+        size = math.ceil(config.train.batch_size / config.optim.accumulate)
+        self._compiled = Compiled(self.model, device, size) if config.train.compile else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.average = _moving_average(self.model, config.train.ema_decay)
         self.gradients = GradientMeter(self.model)
@@ -69,13 +77,29 @@ class Learner:
         """The network whose accuracy counts: the average of the weights where one is kept."""
         return self.model if self.average is None else self.average
 
+    def compiles_with(self, batch: Batch) -> bool:
+        """Whether the next step is the one that compiles the network."""
+        return self._compiled is not None and self._compiled.pending and len(batch.x) == self._config.train.batch_size
+
+    def compile_with(self, batch: Batch) -> tuple[Tensor, Tensor, str]:
+        """Do as ``accumulate_gradient`` does and compile; the third value says what came of it, for a person."""
+        assert self._compiled is not None
+        try:
+            loss, right = self.accumulate_gradient(batch)
+            return loss, right, self._compiled.succeeded()
+        except Exception as error:  # whatever a compiler and its libraries may raise: the network trains without
+            failure, self._compiled = self._compiled.failed(error), None
+        return *self.accumulate_gradient(batch), failure
+
     def accumulate_gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward and backward; return the batch's mean loss and number right, on the device."""
+        if self._compiled is not None:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         loss = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device)
         for part in _split(batch, self._config.optim.accumulate):
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                logits_BK = self.model(part.x)
+                logits_BK = self._logits(part.x)
                 part_loss = self._loss(logits_BK, part) * (len(part.y_B) / len(batch.y_B))
             self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach()
@@ -125,6 +149,11 @@ class Learner:
                 self.average.load_state_dict(checkpoint.select(tensors, "average"))
         except (RuntimeError, ValueError, KeyError) as error:
             raise WorldError(f"the checkpoint does not fit the network: {error}") from error
+
+    def _logits(self, x: Tensor) -> Tensor:
+        if self._compiled is not None and self._compiled.takes(x):
+            return self._compiled(x)
+        return self.model(x)  # type: ignore[no-any-return]
 
     def _loss(self, logits_BK: Tensor, batch: Batch) -> Tensor:
         smoothing = self._config.train.label_smoothing

@@ -83,6 +83,7 @@ class Trainer:
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self._control = control
         self._batches = train_batches(dataset, config, self.device)
+        self._notes += [self._batches.note] if self._batches.note else []
         evaluated: list[tuple[Split, Samples]] = [("test", dataset.test)]
         if dataset.val is not None:
             evaluated.insert(0, ("val", dataset.val))  # the first chooses the best epoch
@@ -109,7 +110,8 @@ class Trainer:
         self._evaluation_wanted = False
         self._paused = False
         if resume is not None:
-            tensors, state, self._notes = resume
+            tensors, state, notes = resume
+            self._notes += notes
             self._restore(tensors, state)
 
     # The whole run ---------------------------------------------------------------------------------------------
@@ -217,7 +219,13 @@ class Trainer:
 
     def _step(self, batch: Batch) -> Events:
         lr = self._rate.at(self.step)
-        loss, right = self.learner.accumulate_gradient(batch)
+        if self.learner.compiles_with(batch):
+            yield Progress(activity="compiling the network", done=0, total=0)
+            loss, right, note = self.learner.compile_with(batch)
+            yield Warned(message=note)
+            self._telemetry.restart()  # it is the first step of its epoch, and compiling is not training time
+        else:
+            loss, right = self.learner.accumulate_gradient(batch)
         if self.device.type == "cpu" and not math.isfinite(loss.item()):  # no device to wait for
             raise self._diverged("loss", loss.item(), f"at step {self.step + 1}")
         self._telemetry.add(loss, right, len(batch.y_B))

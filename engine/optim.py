@@ -19,11 +19,17 @@ def build_optimiser(
         carried: names of parameters that begin with weights from elsewhere.
         lr_factor: what their learning rate is multiplied with.
     """
+    fused = next(model.parameters()).device.type in {"cpu", "cuda", "mps"}  # all parameters in one pass over memory
     groups = _parameter_groups(model, config, carried if lr_factor != 1 else (), lr_factor)
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
+        sgd = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
+        if config.momentum:
+            # As its first step would. In one pass all have momentum or none, also where some are thawed later.
+            for parameter in model.parameters():
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.lr, betas=config.betas)
+    return kind(groups, lr=config.lr, betas=config.betas, fused=fused)
 
 
 def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:

@@ -5,6 +5,7 @@ one streams through worker processes (``stream``). Batch k of epoch e depends on
 that is resumed in the middle of an epoch goes on with the very batch it had not reached.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -42,6 +43,8 @@ class TrainBatches(Protocol):
 
     steps_per_epoch: int
     """The last batch may be smaller; one of a single sample is dropped: batch norm cannot normalise it."""
+    note: str
+    """What a person should know of where the samples are; mostly empty."""
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of ``epoch`` (from 1), from ``first_step`` (from 0) on; others are not built."""
@@ -58,10 +61,19 @@ def train_batches(dataset: Dataset, config: "RunConfig", device: torch.device) -
     """
     check_batch_size(config.train.batch_size, len(dataset.train))
     if in_memory(dataset.train, config.data, device):
-        return MemoryTrainBatches(dataset, config, device)
+        try:
+            return MemoryTrainBatches(dataset, config, device)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
     from engine.data.stream import StreamTrainBatches
 
-    return StreamTrainBatches(dataset, config, device)
+    note = ""
+    if config.data.residence != "stream":
+        note = (
+            f"the training set ({dataset.train.nbytes / 1e6:,.0f} MB) does not fit into the memory of {device} "
+            f"beside a run, so {config.data.workers} worker processes stream it, which is slower"
+        )
+    return StreamTrainBatches(dataset, config, device, note)
 
 
 def eval_batches(samples: Samples, dataset: Dataset, config: "RunConfig", device: torch.device) -> "EvalBatches":
@@ -117,6 +129,8 @@ class Finish:
 class MemoryTrainBatches:
     """The training set as one tensor on the device; a batch is picked, augmented and normalised there."""
 
+    note = ""
+
     def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device) -> None:
         self._config, self._device = config, device
         self._finish = Finish(dataset, config, device)
@@ -156,7 +170,10 @@ class EvalBatches:
         self._samples, self._device = samples, device
         self._size = config.train.eval_batch_size
         self._normalise = Normaliser(dataset, config.data.normalise, device) if dataset.is_images else None
-        self._x = resident(samples, device) if in_memory(samples, config.data, device) else None
+        self._x = None
+        if in_memory(samples, config.data, device):
+            with contextlib.suppress(torch.OutOfMemoryError):  # then it is read as needed
+                self._x = resident(samples, device)
         self._y_N = torch.from_numpy(samples.y).to(device)
 
     def __len__(self) -> int:

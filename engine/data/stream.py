@@ -32,8 +32,9 @@ Key = tuple[int, int]
 class StreamTrainBatches:
     """See ``pipeline.TrainBatches``."""
 
-    def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device, note: str = "") -> None:
         self._device = device
+        self.note = note
         self._finish = Finish(dataset, config, device)
         self._plan = _Plan(len(dataset.train), config.train.batch_size, config.train.seed)
         self.steps_per_epoch = self._plan.steps

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import DenseNetConfig
-from engine.models.layers import conv1x1, conv3x3, make_head, make_stem, relu, staged
+from engine.models.layers import Row, conv1x1, conv3x3, make_head, make_stem, relu, staged
 from engine.models.operations import Concat
 
 STAGES = 3
@@ -37,7 +37,7 @@ class DenseBlock(nn.Module):
         last = "2" if bottleneck else "1"
         steps |= {f"norm{last}": nn.BatchNorm2d(channels_in), f"relu{last}": relu()}
         steps[f"conv{last}"] = conv3x3(channels_in, growth)
-        self.layer = nn.Sequential(steps)
+        self.layer = Row(steps)
         self.concat = Concat()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class DenseBlock(nn.Module):
 
 def make_transition(channels_in: int, channels_out: int) -> nn.Module:
     """Return what halves the picture between two stages."""
-    return nn.Sequential(
+    return Row(
         OrderedDict(
             norm=nn.BatchNorm2d(channels_in),
             relu=relu(),

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import HighwayConfig
-from engine.models.layers import CIFAR_WIDTHS, conv3x3, make_head, make_stem, relu, scaled, staged
+from engine.models.layers import CIFAR_WIDTHS, Row, conv3x3, make_head, make_stem, norm_relu, relu, scaled, staged
 from engine.models.operations import Gate
 
 
@@ -35,13 +35,13 @@ class HighwayBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return an output of the input's shape."""
-        transformed_BCHW = self.relu(self.norm(self.conv(x_BCHW)))
+        transformed_BCHW = norm_relu(self.norm, self.relu, self.conv(x_BCHW))
         return self.carry(transformed_BCHW, x_BCHW, self.gate(x_BCHW))  # type: ignore[no-any-return]
 
 
 def make_transition(channels_in: int, channels_out: int) -> nn.Module:
     """Return the ordinary layer that halves the picture."""
-    return nn.Sequential(
+    return Row(
         OrderedDict(conv=conv3x3(channels_in, channels_out, 2), norm=nn.BatchNorm2d(channels_out), relu=relu())
     )
 

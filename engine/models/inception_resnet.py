@@ -12,7 +12,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import InceptionResNetConfig
-from engine.models.layers import make_head, make_stem, relu, scaled, staged
+from engine.models.layers import Row, make_head, make_stem, relu, scaled, staged
 from engine.models.operations import Concat, ScaledAdd
 
 Kernel = tuple[int, int]
@@ -29,11 +29,11 @@ BRANCHES: tuple[tuple[Branch, ...], ...] = (
 """Of blocks A, B and C (figures 10, 11 and 13)."""
 
 
-def make_conv(channels_in: int, channels_out: int, kernel: Kernel, stride: int = 1) -> nn.Sequential:
+def make_conv(channels_in: int, channels_out: int, kernel: Kernel, stride: int = 1) -> nn.Module:
     """Return convolution, norm and ReLU."""
     padding = (kernel[0] // 2, kernel[1] // 2)
     conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(channels_out), relu=relu()))
+    return Row(OrderedDict(conv=conv, norm=nn.BatchNorm2d(channels_out), relu=relu()))
 
 
 class InceptionBlock(nn.Module):

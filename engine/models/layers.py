@@ -5,9 +5,11 @@ Shapes: B batch, C channels, H height, W width, K classes.
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from engine.config import Stem
+from engine.kernels.norm_relu import applies
+from engine.kernels.norm_relu import norm_relu as fused_norm_relu
 
 CIFAR_WIDTHS = (16, 32, 64)
 """Channels of three stages (He et al. 2015, section 4.2)."""
@@ -38,10 +40,44 @@ def relu() -> nn.Module:
     return nn.ReLU(inplace=True)
 
 
+def norm_relu(norm: nn.Module, relu: nn.Module, x_BCHW: Tensor) -> Tensor:
+    """Return ``relu(norm(x))``, in one operation where there is one."""
+    if applies(norm, x_BCHW):
+        return fused_norm_relu(norm, x_BCHW)
+    return relu(norm(x_BCHW))  # type: ignore[no-any-return]
+
+
+def norm_add_relu(
+    norm: nn.Module, add: nn.Module, relu: nn.Module, out_BCHW: Tensor, shortcut: nn.Module, x_BCHW: Tensor
+) -> Tensor:
+    """Return ``relu(norm(out) + shortcut(x))``, norm, addition and ReLU in one operation where there is one."""
+    if applies(norm, out_BCHW):
+        return fused_norm_relu(norm, out_BCHW, shortcut(x_BCHW))
+    return relu(add(norm(out_BCHW), shortcut(x_BCHW)))  # type: ignore[no-any-return]
+
+
+class Row(nn.Sequential):
+    """Layers one after the other; a norm and the ReLU after it may be one operation."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return what the last layer gives."""
+        layers = list(self)
+        index = 0
+        while index < len(layers):
+            layer, after = layers[index], layers[index + 1] if index + 1 < len(layers) else None
+            if isinstance(layer, nn.BatchNorm2d) and isinstance(after, nn.ReLU):
+                x_BCHW = norm_relu(layer, after, x_BCHW)
+                index += 2
+            else:
+                x_BCHW = layer(x_BCHW)
+                index += 1
+        return x_BCHW
+
+
 def make_stem(kind: Stem, channels_in: int, channels_out: int, *, activated: bool) -> nn.Module:
     """Return the layers before the first stage; ``activated``: with norm and ReLU."""
     kernel, stride = {"cifar": (3, 1), "stride2": (3, 2), "imagenet": (7, 2)}[kind]
-    stem = nn.Sequential()
+    stem = Row()
     stem.add_module("conv", nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False))
     if activated:
         stem.add_module("norm", nn.BatchNorm2d(channels_out))
@@ -53,7 +89,7 @@ def make_stem(kind: Stem, channels_in: int, channels_out: int, *, activated: boo
 
 def make_head(channels: int, classes: int, *, activated: bool) -> nn.Module:
     """Return global average pooling and the linear layer; ``activated``: norm and ReLU come first."""
-    head = nn.Sequential()
+    head = Row()
     if activated:
         head.add_module("norm", nn.BatchNorm2d(channels))
         head.add_module("relu", relu())

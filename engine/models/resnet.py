@@ -11,7 +11,20 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from engine.config import ResNetConfig, Shortcut
-from engine.models.layers import CIFAR_WIDTHS, conv1x1, conv3x3, make_head, make_stem, relu, scaled, staged
+from engine.kernels.norm_relu import branch
+from engine.models.layers import (
+    CIFAR_WIDTHS,
+    Row,
+    conv1x1,
+    conv3x3,
+    make_head,
+    make_stem,
+    norm_add_relu,
+    norm_relu,
+    relu,
+    scaled,
+    staged,
+)
 from engine.models.operations import Add, ZeroPadShortcut
 
 WIDTHS = {3: CIFAR_WIDTHS, 4: (64, 128, 256, 512)}
@@ -50,11 +63,12 @@ class BasicBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the block's output, smaller by its stride."""
-        out_BCHW = self.relu1(self.norm1(self.conv1(x_BCHW)))
-        out_BCHW = self.norm2(self.conv2(out_BCHW))
-        if self.shortcut is not None and self.add is not None:
-            out_BCHW = self.add(out_BCHW, self.shortcut(x_BCHW))
-        return self.relu2(out_BCHW)  # type: ignore[no-any-return]
+        x_BCHW, beside_BCHW = branch(x_BCHW)
+        out_BCHW = norm_relu(self.norm1, self.relu1, self.conv1(x_BCHW))
+        out_BCHW = self.conv2(out_BCHW)
+        if self.shortcut is None or self.add is None:
+            return norm_relu(self.norm2, self.relu2, out_BCHW)
+        return norm_add_relu(self.norm2, self.add, self.relu2, out_BCHW, self.shortcut, beside_BCHW)
 
 
 class Bottleneck(nn.Module):
@@ -77,12 +91,13 @@ class Bottleneck(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the block's output, smaller by its stride."""
-        out_BCHW = self.relu1(self.norm1(self.conv1(x_BCHW)))
-        out_BCHW = self.relu2(self.norm2(self.conv2(out_BCHW)))
-        out_BCHW = self.norm3(self.conv3(out_BCHW))
-        if self.shortcut is not None and self.add is not None:
-            out_BCHW = self.add(out_BCHW, self.shortcut(x_BCHW))
-        return self.relu3(out_BCHW)  # type: ignore[no-any-return]
+        x_BCHW, beside_BCHW = branch(x_BCHW)
+        out_BCHW = norm_relu(self.norm1, self.relu1, self.conv1(x_BCHW))
+        out_BCHW = norm_relu(self.norm2, self.relu2, self.conv2(out_BCHW))
+        out_BCHW = self.conv3(out_BCHW)
+        if self.shortcut is None or self.add is None:
+            return norm_relu(self.norm3, self.relu3, out_BCHW)
+        return norm_add_relu(self.norm3, self.add, self.relu3, out_BCHW, self.shortcut, beside_BCHW)
 
 
 class PreactivationBlock(nn.Module):
@@ -108,14 +123,14 @@ class PreactivationBlock(nn.Module):
             steps[f"relu{index}"] = relu()
             steps[f"conv{index}"] = conv
         self.norm1, self.relu1 = steps.pop("norm1"), steps.pop("relu1")
-        self.residual = nn.Sequential(steps)
+        self.residual = Row(steps)
         self.shortcut_after_relu = first
         self.shortcut = make_shortcut(shortcut, channels_in, channels_out, stride, norm=False)
         self.add = None if self.shortcut is None else Add()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the block's output, smaller by its stride."""
-        active_BCHW = self.relu1(self.norm1(x_BCHW))
+        active_BCHW = norm_relu(self.norm1, self.relu1, x_BCHW)
         out_BCHW: Tensor = self.residual(active_BCHW)
         if self.shortcut is not None and self.add is not None:
             out_BCHW = self.add(out_BCHW, self.shortcut(active_BCHW if self.shortcut_after_relu else x_BCHW))

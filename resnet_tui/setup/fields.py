@@ -208,6 +208,8 @@ GROUPS = (
             Field("train.target_accuracy", "stop at"),
             Field("train.early_stopping", "patience"),
             Field("train.eval_batch_size", "test batch"),
+            Field("train.fused", "fused norms"),
+            Field("train.compile", "compile"),
             Field("train.checkpoint_every_steps", "save each steps"),
             Field("data.residence", "data in"),
             Field("data.workers", "workers"),

@@ -245,7 +245,9 @@ def test_accumulating_in_parts_gives_the_whole_batchs_gradient() -> None:
     """In float32 and with norms that do not depend on the batch, parts add up to the whole."""
     norms = []
     for parts in (1, 4):
-        learner = Learner(tiny(optim__accumulate=parts), (3, 16, 16), 3, torch.device("cpu"))
+        learner = Learner(
+            tiny(optim__accumulate=parts, train__precision="float32"), (3, 16, 16), 3, torch.device("cpu")
+        )
         learner.model.eval()
         x_BCHW = torch.randn(15, 3, 16, 16, generator=torch.Generator().manual_seed(1))
         learner.accumulate_gradient(Batch(x_BCHW, torch.arange(15) % 3, None, 1.0))

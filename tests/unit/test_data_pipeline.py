@@ -11,7 +11,7 @@ import pytest
 import torch
 from data_support import image_folder, loaded, run_config
 
-from engine.data import Dataset, Samples
+from engine.data import Dataset, Samples, pipeline
 from engine.data.pipeline import Batch, TrainBatches, eval_batches, train_batches
 from engine.errors import UserError
 
@@ -310,3 +310,25 @@ def test_a_memory_map_is_sent_to_a_worker_as_its_place(tmp_path: Path) -> None:
     assert np.array_equal(arrived.take(np.arange(45)), mapped.take(np.arange(45)))
     held = Samples(np.ones((4, 3, 2, 2), np.uint8), np.zeros(4, np.int64))
     assert np.array_equal(pickle.loads(pickle.dumps(held)).x, held.x)
+
+
+@pytest.mark.parametrize("residence", ["auto", "memory"])
+def test_a_set_that_does_not_fit_is_streamed_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, residence: str
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = run_config(4, residence=residence, workers=0)
+    monkeypatch.setattr(pipeline, "memory", lambda _: (1 << 40, 1 << 40))
+    assert train_batches(numbered(40), config, CPU).note == ""
+    if residence == "auto":
+        monkeypatch.setattr(pipeline, "memory", lambda _: (100, 1 << 40))
+    else:
+        monkeypatch.setattr(pipeline, "resident", full)
+    batches = train_batches(numbered(40), config, CPU)
+    assert type(batches).__name__ == "StreamTrainBatches"
+    assert "does not fit" in batches.note
+    assert len(list(batches.epoch(1))) == 10
+    evaluated = eval_batches(numbered(40).test, numbered(40), config, CPU)
+    assert sum(len(y) for _, y in evaluated) == len(numbered(40).test)

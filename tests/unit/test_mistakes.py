@@ -31,7 +31,9 @@ def drained(loading: Any) -> Any:
 
 @pytest.mark.parametrize("val_size", [0, 24])
 def test_a_run_keeps_what_a_direct_computation_finds(tmp_path: Path, val_size: int) -> None:
-    config = tiny(data__val_size=val_size, data__synthetic_size=240, optim__lr=1e-4, train__epochs=1)
+    config = tiny(
+        data__val_size=val_size, data__synthetic_size=240, optim__lr=1e-4, train__epochs=1, train__precision="float32"
+    )
     events = train(config, tmp_path)
     (run,) = iterate(tmp_path)
     kept = read(run.mistakes)

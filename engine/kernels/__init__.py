@@ -1,0 +1,1 @@
+"""Own kernels for what torch does in several passes over memory; compiled on demand, and never needed."""
