@@ -36,7 +36,8 @@ def describe(device: torch.device, *, fused: bool = False) -> str:
     if device.type == "cuda":
         return f"{device} ({one_line(torch.cuda.get_device_name(device))})"
     if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads{', fused norms' if fused else ''})"
+        threads = torch.get_num_threads()
+        return f"cpu ({threads} thread{'s' if threads > 1 else ''}{', fused norms' if fused else ''})"
     return str(device)
 
 

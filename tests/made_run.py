@@ -44,7 +44,7 @@ class MadeRun:
     def begin(self, resumed_at: int | None = None) -> Iterator[Event]:
         started = RunStarted(
             config=self.config,
-            device="cpu (1 threads)",
+            device="cpu (1 thread)",
             precision="float32",
             versions=(),
             process=1,
