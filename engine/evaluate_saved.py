@@ -9,8 +9,9 @@ from torch import nn
 
 from engine.checkpoint import Tensors, TrainState, load_checkpoint, select
 from engine.config import RunConfig, WeightsConfig
-from engine.data import Dataset, Samples, load
+from engine.data.dataset import Dataset, Samples
 from engine.data.pipeline import eval_batches
+from engine.data.sources import load
 from engine.devices import resolve, resolve_precision
 from engine.errors import UserError, WorldError
 from engine.evaluation import Evaluation, Scores, evaluate_batches

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.data import Samples
+from engine.data.dataset import Samples
 from engine.events import Evaluated
 from engine.mistakes import LARGEST_SIDE, MOST, Mistake, Mistakes, write
 

@@ -2,7 +2,7 @@
 
 Headless training runs it in the foreground. ``python -m engine.host RUNS`` runs it for a dashboard, and lives on
 without it. It can be started before it is known what to train: it makes torch ready, and then waits on stdin for an
-``order``; where stdin ends without one, so does it. What it says, as lines of JSON on stdout:
+``engine.order``; where stdin ends without one, so does it. What it says, as lines of JSON on stdout:
 
 - ``progress`` events until the run's folder is there;
 - ``{"kind": "run_dir", "path": "<absolute>"}`` once it is, and nothing more: the run's own files say the rest.
@@ -19,25 +19,25 @@ import os
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from engine import data, run_dir
+from engine import order, run_dir
 from engine.allocator import keep_freed_memory
 from engine.config import RunConfig
-from engine.config_file import Tree, build_config, to_toml
+from engine.config_file import build_config
 from engine.control import Control, ControlFile, StopNow
-from engine.errors import ConfigError, UserError
+from engine.data import sources
+from engine.errors import UserError
 from engine.events import Outcome
+from engine.order import Order
 from engine.resume import check_unfinished
 from engine.run_dir import HEARTBEAT_SECONDS, RunDir
 from engine.sinks import Sink
 from engine.sinks.json_lines import JsonLinesSink
-from engine.text import one_line
 from engine.thread import EngineThread, StoppedBeforeStart
 
 EXIT_OK, EXIT_FAILED, EXIT_DIVERGED, EXIT_MISSED = 0, 1, 3, 4
@@ -163,13 +163,12 @@ def main() -> int:
         ordered = _ordered()
         if ordered is None:
             return EXIT_OK
-        tree, wanted = ordered
-        config = build_config(tree, {}, "standard input")
+        config = build_config(ordered.config, {}, "standard input")
         resume = None
-        if wanted is not None:
-            resume = run_dir.find(runs, wanted)
+        if ordered.resume is not None:
+            resume = run_dir.find(runs, ordered.resume)
             check_unfinished(resume, config, epochs_given=config.train.epochs != resume.config().train.epochs)
-        data.check(config.data)
+        sources.check(config.data)
         return run_in_foreground(config, runs=runs, resume=resume, sinks=[told], on_run_dir=hand_over)
     except UserError as error:
         for line in str(error).splitlines():
@@ -177,24 +176,12 @@ def main() -> int:
         return error.exit_status
 
 
-def order(config: RunConfig, resume: RunDir | None = None) -> bytes:
-    """Return what lets a process that waits train ``config``; with ``resume``, go on with that run."""
-    run = str(resume.path.absolute()) if resume is not None else None
-    return json.dumps({"config": to_toml(config), "resume": run}).encode()
-
-
-def _ordered() -> tuple[Tree, str | None] | None:
-    """Return the configuration and the run to go on with; None where the parent ended without wanting any."""
+def _ordered() -> Order | None:
+    """Return what to train; None where the parent ended without wanting anything."""
     import engine.loop  # noqa: F401 - torch and all that training needs, while a person is choosing still
 
     said = sys.stdin.buffer.read()
-    if not said:
-        return None
-    try:
-        wanted = json.loads(said)
-        return tomllib.loads(wanted["config"]), wanted["resume"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"standard input: not an order to train: {one_line(str(error), 200)}") from error
+    return order.decode(said) if said else None
 
 
 def _own_stdout() -> BinaryIO:

@@ -6,7 +6,7 @@ import socket
 from importlib.metadata import version
 
 from engine.config import RunConfig
-from engine.data import Dataset
+from engine.data.dataset import Dataset
 from engine.devices import describe
 from engine.errors import UserError
 from engine.events import ModelBuilt, RunStarted, WeightsLoaded

@@ -17,7 +17,7 @@ from engine.advice import Diverged
 from engine.checkpoint import Best, Tensors, TrainState, check_same_run, save_checkpoint
 from engine.config import RunConfig
 from engine.control import Control, ControlMessage
-from engine.data import Dataset, Samples
+from engine.data.dataset import Dataset, Samples
 from engine.data.pipeline import Batch, eval_batches, train_batches
 from engine.devices import resolve
 from engine.evaluation import Evaluation, evaluate_batches, keep_mistakes

@@ -24,7 +24,7 @@ from engine.summary import read_summary
 from engine.text import one_line
 
 if TYPE_CHECKING:
-    from engine.data import Dataset
+    from engine.data.dataset import Dataset
     from engine.loop import Trainer
     from engine.weights import Weights
 
@@ -101,7 +101,7 @@ class EngineThread(threading.Thread):
 
     def _train(self) -> None:
         # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
-        from engine.data import load
+        from engine.data.sources import load
         from engine.devices import resolve, resolve_precision
         from engine.weights import load_weights
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from engine.config import RunConfig
 from engine.control import Control
-from engine.data import Dataset, load
+from engine.data.dataset import Dataset
+from engine.data.sources import load
 from engine.events import Event
 from engine.loop import Trainer
 from engine.run_dir import DEFAULT_RUNS

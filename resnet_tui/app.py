@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widgets import Static
 
 from engine.folders import config_folder
 from resnet_tui import settings as kept
@@ -31,6 +32,9 @@ class Dashboard(App[None]):
 
     TITLE = "resnet-tui"
     ENABLE_COMMAND_PALETTE = True
+    CSS = """
+    #opening { width: 1fr; padding: 0 1; background: $panel; text-style: bold; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2", "set_up", "new", id="app.set_up", tooltip="set up a new run", key_display="F2"),
         Binding("f3", "watch", "run", id="app.watch", tooltip="go to the run", key_display="F3"),
@@ -80,13 +84,21 @@ class Dashboard(App[None]):
         filters = super().get_line_filters()
         return [*filters, self._ascii] if self.ascii_only else filters
 
-    async def on_mount(self) -> None:
-        """Show the first screen."""
+    def compose(self) -> ComposeResult:
+        """Yield what is seen while the first screen is imported, which takes as long as Textual itself."""
+        yield Static("resnet-tui", id="opening", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin a session; the first screen comes once there is something to see."""
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
         self.set_keymap(self._keys)
         if self.signals is not None:
             self.signals.mounted()
+        self.call_after_refresh(self._open)
+
+    async def _open(self) -> None:
+        """Show the first screen."""
         self.call_after_refresh(_collect_garbage_again)
         if self._source is not None:
             await self._show_run(self._source)

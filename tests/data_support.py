@@ -14,10 +14,11 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from engine.config import DataConfig, RunConfig, TrainConfig
-from engine.data import Dataset, load
 from engine.data.checksum import Digest
+from engine.data.dataset import Dataset
 from engine.data.download import Remote
 from engine.data.published import Spec
+from engine.data.sources import load
 from engine.events import Progress
 
 T = TypeVar("T")

@@ -2,9 +2,8 @@
 
 from typing import cast
 
-from engine import data
 from engine.config import DataConfig, DatasetName
-from engine.data import digits, split
+from engine.data import digits, sources, split
 from engine.data.catalogue import Entry, entry
 from engine.data.published import SPECS
 from engine.errors import UserError
@@ -41,10 +40,10 @@ def facts(config: DataConfig) -> DataFacts:
 
 
 def _problem(config: DataConfig, found: Entry) -> str:
-    """Return what ``data.check`` says, without listing an image folder once more."""
+    """Return what ``sources.check`` says, without listing an image folder once more."""
     try:
         if config.dataset != "imagefolder":
-            data.check(config)
+            sources.check(config)
         elif found.train is None or found.classes is None:
             return found.todo
         else:

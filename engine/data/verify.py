@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine import data
-from engine.data import cifar
+from engine.data import cifar, sources
 from engine.data.dataset import Dataset
 from engine.data.listing import list_images
 from engine.data.progress import Pace
@@ -46,7 +45,7 @@ def verify(config: "DataConfig") -> "Generator[Progress, None, Verdict]":
         checked = yield from _decode_all(config)
     else:
         checked = "loaded"
-    dataset = yield from data.load(config, seed=1)
+    dataset = yield from sources.load(config, seed=1)
     return _verdict(checked, dataset)
 
 

@@ -96,11 +96,11 @@ def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *,
 
     config = build_config(read_toml(run.config_file), flags, str(run.config_file))
 
-    from engine import data
+    from engine.data import sources
     from engine.evaluate_saved import evaluate_run
     from resnet_tui.printing.progress import shown
 
-    data.check(config.data)
+    sources.check(config.data)
     scores, classes = shown(evaluate_run(run, config, which, split))
     if json:
         origin = {"run": run.name, "checkpoint": which, "epoch": scores.epoch}
@@ -114,8 +114,8 @@ def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *,
 def _evaluate_weights(
     source: str, runs: Path, flags: Flags, split: SavedSplit, *, allow_partial: bool, json: bool
 ) -> None:
-    from engine import data
     from engine.config_file import build_config
+    from engine.data import sources
     from engine.evaluate_saved import evaluate_weights
     from engine.text import one_line
     from engine.weights import load_weights
@@ -123,7 +123,7 @@ def _evaluate_weights(
 
     weights = shown(load_weights(source, runs))
     config = build_config({"data": _data_of(weights, flags)}, flags)
-    data.check(config.data)
+    sources.check(config.data)
     scores, classes, carried = shown(evaluate_weights(weights, config, split, allow_partial=allow_partial))
     if json:
         print(json_module.dumps(_origin(weights, carried, config.data.normalise) | _as_json(scores, classes)))

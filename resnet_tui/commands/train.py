@@ -85,7 +85,7 @@ def train(
     Exit status: 0 success; 1 failure; 2 wrong usage or configuration; 3 diverged; 4 target missed;
     128+n ended by signal n, with a checkpoint saved.
     """
-    from engine import data
+    from engine.data import sources
     from engine.resume import config_to_resume
 
     flags: Flags = {
@@ -107,7 +107,7 @@ def train(
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
     config = config_to_resume(run, flags) if run is not None else _new_config(preset, flags, runs_dir)
-    data.check(config.data)
+    sources.check(config.data)
     if headless or json or not has_terminal():
         raise typer.Exit(_train(config, runs_dir, run, as_json=json))
     from resnet_tui.run.source import NewRun

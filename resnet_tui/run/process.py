@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
+from engine import order
 from engine.config import RunConfig
 from engine.events import Progress, decode
-from engine.host import order
 from engine.run_dir import RunDir
 from engine.text import clean, one_line
 
@@ -51,7 +51,7 @@ class Host:
 
     def order(self, config: RunConfig, resume: RunDir | None) -> bool:
         """Let it train; return whether it was still there to be told."""
-        return self._tell(order(config, resume))
+        return self._tell(order.encode(config, resume))
 
     def dismiss(self) -> None:
         """Let it end without having trained."""

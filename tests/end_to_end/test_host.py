@@ -16,11 +16,10 @@ from support import LEGAL_ORDER, Cli, Recorder, letters, of, outcome, tiny
 
 import engine
 from engine import events as ev
-from engine import run_dir
+from engine import order, run_dir
 from engine.config import RunConfig
 from engine.control import Pause, Resume, StopNow, post
 from engine.event_log import EventReader, read_events
-from engine.host import order
 from engine.run_dir import RunDir
 
 LONG = {"train__epochs": 100_000, "telemetry__every_steps": 1}
@@ -40,7 +39,7 @@ class Host:
         )
         assert self.process.stdin is not None
         with self.process.stdin as stdin:
-            stdin.write(order(config))
+            stdin.write(order.encode(config))
         self.said: list[dict[str, Any]] = []
         self.recorder = Recorder()
         self._reader = threading.Thread(target=self._read)
@@ -111,7 +110,9 @@ def test_a_run_is_resumed_where_something_is_left_to_do(
     shutil.copytree(whole.path, run.path)
     more = subprocess.run(
         [sys.executable, "-m", "engine.host", str(tmp_path / "runs")],
-        input=order(WHOLE.model_copy(update={"train": WHOLE.train.model_copy(update={"epochs": epochs})}), run),
+        input=order.encode(
+            WHOLE.model_copy(update={"train": WHOLE.train.model_copy(update={"epochs": epochs})}), run
+        ),
         capture_output=True,
         timeout=60,
         check=False,
@@ -141,7 +142,7 @@ sys.exit(host.main())
 def test_what_anything_prints_while_the_run_goes_on_is_in_its_log(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", NOISY, str(tmp_path / "runs")],
-        input=order(tiny()),
+        input=order.encode(tiny()),
         capture_output=True,
         timeout=60,
         check=True,
@@ -225,7 +226,7 @@ def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "engine.host", str(runs)], stdin=subprocess.PIPE, stdout=write)
     assert process.stdin is not None
     with process.stdin as stdin:
-        stdin.write(order(tiny(train__epochs=3)))
+        stdin.write(order.encode(tiny(train__epochs=3)))
     os.close(write)
     os.close(read)
     assert process.wait(timeout=60) == 0

@@ -17,9 +17,9 @@ from data_support import finish, loaded, served_at, small_cifar
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from engine.config import DataConfig
-from engine.data import check, load
 from engine.data.checksum import Digest
 from engine.data.published import SPECS, Spec
+from engine.data.sources import check, load
 from engine.errors import UserError, WorldError
 from engine.events import Progress
 

@@ -14,8 +14,9 @@ from data_support import finish, image_folder, loaded, picture
 from PIL import Image
 
 from engine.config import DataConfig
-from engine.data import Dataset, check, load
+from engine.data.dataset import Dataset
 from engine.data.decode import Damage, decode
+from engine.data.sources import check, load
 from engine.errors import UserError, WorldError
 
 
@@ -271,7 +272,8 @@ def test_a_loader_that_is_closed_halfway_leaves_nothing(folder: Path, cache: Pat
 
 def test_two_processes_at_once_get_the_same_images(folder: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from engine.config import DataConfig; from engine.data import load\n"
+        "import sys; from pathlib import Path; from engine.config import DataConfig\n"
+        "from engine.data.sources import load\n"
         "work = load(DataConfig(dataset='imagefolder', dir=Path(sys.argv[1]), image_size=8), 1)\n"
         "try:\n    while True: next(work)\n"
         "except StopIteration as end: print(end.value.train.x.tobytes().hex())"

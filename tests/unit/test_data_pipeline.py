@@ -11,7 +11,8 @@ import pytest
 import torch
 from data_support import image_folder, loaded, run_config
 
-from engine.data import Dataset, Samples, pipeline
+from engine.data import pipeline
+from engine.data.dataset import Dataset, Samples
 from engine.data.pipeline import Batch, TrainBatches, eval_batches, train_batches
 from engine.errors import UserError
 

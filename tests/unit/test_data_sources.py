@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.linear_model import LogisticRegression
 
 from engine.config import DataConfig
-from engine.data import Dataset, Samples, check
+from engine.data.dataset import Dataset, Samples
+from engine.data.sources import check
 from engine.data.split import val_counts
 from engine.errors import UserError
 

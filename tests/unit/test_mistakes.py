@@ -12,8 +12,9 @@ import torch
 from support import of, tiny, train
 
 from engine.checkpoint import load_checkpoint, select
-from engine.data import Samples, load
+from engine.data.dataset import Samples
 from engine.data.pipeline import eval_batches
+from engine.data.sources import load
 from engine.evaluation import Evaluation, mistakes_of
 from engine.events import Evaluated
 from engine.mistakes import LARGEST_SIDE, MOST, Mistake, Mistakes, read, write

@@ -1,0 +1,39 @@
+"""What a process that waits (``engine.host``) is told to train. Imports no torch, nor anything that is large."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+
+from engine.config import RunConfig
+from engine.config_file import Tree, to_toml
+from engine.errors import ConfigError
+from engine.run_dir import RunDir
+from engine.text import one_line
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run, not checked yet."""
+
+    config: Tree
+    resume: str | None
+    """The folder or name of the run to go on with."""
+
+
+def encode(config: RunConfig, resume: RunDir | None = None) -> bytes:
+    """Write an order to train ``config``; with ``resume``, to go on with that run."""
+    run = str(resume.path.absolute()) if resume is not None else None
+    return json.dumps({"config": to_toml(config), "resume": run}).encode()
+
+
+def decode(said: bytes) -> Order:
+    """Read what ``encode`` wrote.
+
+    Raises:
+        ConfigError: it is nothing of the kind.
+    """
+    try:
+        wanted = json.loads(said)
+        return Order(tomllib.loads(wanted["config"]), wanted["resume"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"standard input: not an order to train: {one_line(str(error), 200)}") from error
