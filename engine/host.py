@@ -106,6 +106,7 @@ def _log_to(run: RunDir) -> None:
     for name in ("engine", "py.warnings"):
         logger = logging.getLogger(name)
         logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
         logger.propagate = False
 
 

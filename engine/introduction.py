@@ -1,5 +1,6 @@
 """The first two events of a run: what it is, and what its network looks like."""
 
+import logging
 import os
 import platform
 import socket
@@ -19,6 +20,7 @@ from engine.text import one_line
 from engine.weights import Weights
 from engine.weights.carry import Carried
 
+_log = logging.getLogger(__name__)
 _START_ONLY = {"gate_bias"}
 """Options that only say how a network begins."""
 PACKAGES = ("torch", "torchvision", "numpy", "resnet-tui")
@@ -33,9 +35,11 @@ def introduce_run(
     resumed_at: int | None,
 ) -> RunStarted:
     """Return ``run_started``."""
+    if learner.not_fused:
+        _log.info("norm, addition and ReLU are not fused: %s", learner.not_fused)
     return RunStarted(
         config=config,
-        device=describe(learner.device, fused=learner.fused),
+        device=describe(learner.device, fused=not learner.not_fused),
         precision=str(learner.dtype).removeprefix("torch."),
         versions=(("python", platform.python_version()), *((name, version(name)) for name in PACKAGES)),
         process=os.getpid(),

@@ -56,8 +56,9 @@ class Learner:
         torch.backends.cudnn.benchmark = True  # all full batches have one size: what is found for it is used often
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
-        self.fused = config.train.fused and device.type == "cpu" and fuse(self.model)
-        """Whether norm, addition and ReLU are one operation."""
+        wanted = config.train.fused and device.type == "cpu"
+        self.not_fused = fuse(self.model) if wanted else "not wanted"
+        """Why norm, addition and ReLU are not one operation; empty: they are."""
         self.carry_report = carry(self.model, weights, config.weights) if weights is not None else None
         """What became of the weights that it began with."""
         if self.carry_report is not None:

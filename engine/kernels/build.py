@@ -37,6 +37,8 @@ def load(source: Path) -> ctypes.CDLL:
     Raises:
         BuildError: there is no compiler, or it fails, or the cache cannot be trusted.
     """
+    if not hasattr(os, "geteuid"):
+        raise BuildError("files have no owners here")
     compiler = _compiler()
     try:
         library = _private(cache_folder() / "kernels") / f"{source.stem}-{_key(source, compiler)}.so"

@@ -7,7 +7,6 @@ height, W width.
 
 import ctypes
 import functools
-import logging
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -17,34 +16,32 @@ from torch.autograd.function import once_differentiable
 
 from engine.kernels.build import BuildError, load
 
-_log = logging.getLogger(__name__)
 _SOURCE = Path(__file__).with_suffix(".c")
 _DTYPES = (torch.float32, torch.bfloat16)
 _P, _N, _D = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
-    """Return the compiled kernels; None where they cannot be had, which the log then explains."""
+def library() -> ctypes.CDLL | str:
+    """Return the compiled kernels, or why they cannot be had."""
     try:
         found = load(_SOURCE)
     except BuildError as error:
-        _log.warning("norm, addition and ReLU are not fused, which is slower: %s", error)
-        return None
+        return str(error)
     found.norm_relu_takes.argtypes = [_N, _N]
     found.norm_relu_forward.argtypes = [ctypes.c_int, _N, _N, *[_P] * 4, _D, _D, *[_P] * 5]
     found.norm_relu_backward.argtypes = [ctypes.c_int, _N, _N, *[_P] * 11]
     return found
 
 
-def fuse(model: nn.Module) -> bool:
-    """Let the norms of ``model`` take their ReLU, and an addition, along where they can; return whether they may."""
-    if library() is None:
-        return False
+def fuse(model: nn.Module) -> str:
+    """Let the norms of ``model`` take their ReLU, and an addition, along; return why not, empty where they do."""
+    if isinstance(found := library(), str):
+        return found
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d) and _is_usual(module):
             module.fused = True  # type: ignore[assignment]
-    return True
+    return ""
 
 
 def _is_usual(norm: nn.BatchNorm2d) -> bool:
@@ -176,7 +173,7 @@ class _NormRelu(torch.autograd.Function):
 
 def _functions() -> ctypes.CDLL:
     found = library()
-    assert found is not None  # a norm is fused only then
+    assert isinstance(found, ctypes.CDLL)  # a norm is fused only then
     return found
 
 

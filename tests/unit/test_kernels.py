@@ -43,7 +43,7 @@ def made(channels: int) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels)
     nn.init.uniform_(norm.weight, -1, 1)
     nn.init.normal_(norm.bias)
-    assert norm_relu.fuse(norm)
+    assert norm_relu.fuse(norm) == ""
     return norm
 
 
@@ -157,7 +157,7 @@ NETWORKS: list[dict[str, Any]] = [
 def test_every_network_gives_the_same_to_rounding(model: dict[str, Any]) -> None:
     config = build_config({"model": model}, {}).model
     networks = [build_initialised(config, (3, 16, 16), 10, 1, CPU).train() for _ in range(2)]
-    assert norm_relu.fuse(networks[1])
+    assert norm_relu.fuse(networks[1]) == ""
     x = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)).contiguous(memory_format=LAST)
     kept: list[dict[str, Tensor]] = []
     for network in networks:
@@ -189,7 +189,7 @@ def test_as_much_is_kept_for_the_backward_pass(model: dict[str, Any]) -> None:
         return sum(sizes.values())
 
     without = kept()
-    assert norm_relu.fuse(network)
+    assert norm_relu.fuse(network) == ""
     assert kept() <= without
 
 
@@ -204,10 +204,14 @@ def test_a_run_says_that_it_uses_them_and_begins_like_one_that_does_not() -> Non
     assert of(fused, Step)[0].loss == pytest.approx(of(unfused, Step)[0].loss, rel=1e-4)
 
 
-def test_without_a_compiler_a_run_trains_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_a_run_trains_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     norm_relu.library.cache_clear()
-    events = train(tiny())
+    with caplog.at_level("INFO", "engine"):
+        events = train(tiny())
+    assert "not fused: no C compiler found" in caplog.text
     assert "fused" not in of(events, RunStarted)[0].device
     assert events[-1].outcome == "completed"  # type: ignore[union-attr]
 
@@ -249,7 +253,7 @@ def test_a_library_is_made_once_and_only_loaded_where_no_one_else_can_write(
 def test_there_is_one_openmp_in_the_process() -> None:
     code = (
         "import torch; from pathlib import Path; from engine.kernels import norm_relu as kernels\n"
-        "norm = torch.nn.BatchNorm2d(16); assert kernels.fuse(norm)\n"
+        "norm = torch.nn.BatchNorm2d(16); kernels.fuse(norm)\n"
         "kernels.norm_relu(norm, torch.randn(32, 16, 32, 32).contiguous(memory_format=torch.channels_last))\n"
         "lines = Path('/proc/self/maps').read_text().splitlines()\n"
         "print(*{line.split()[-1] for line in lines if 'libgomp' in line or 'libiomp' in line}, sep='\\n')"
