@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from engine.event_log import read_events
 from engine.events import Event
@@ -52,8 +53,14 @@ async def dashboard(
     monkeypatch.setenv("RESNET_TUI_CONFIG", str(tmp_path / "config"))
     app = Dashboard(tmp_path / "runs", source, **options)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.screen.id != "_default")  # the frame that is painted while the rest is loaded
+        await until(pilot, lambda: _is_open(app.screen))
         yield pilot
+
+
+def _is_open(screen: Screen[Any]) -> bool:
+    """Whether it is no longer the frame that is painted while the first screen is loaded, and that one has begun."""
+    begun = screen.feed or screen.engine if isinstance(screen, RunScreen) else True
+    return screen.id != "_default" and bool(begun)
 
 
 def run_screen(pilot: Pilot[Any]) -> RunScreen:

@@ -113,7 +113,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self._woken = False
         self._said_at = math.inf
         self._caught_up = False
-        """Whether the log was read to its end once: what was before is no news."""
+        """Whether the log was read to its end once: what was before is no news, what comes is live however much."""
         self._header_at = 0.0
         self._panels: dict[str, Panel] = {}
 
@@ -252,7 +252,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         before = self.doing
         while batch := self.feed.take():
             if batch.restart:
-                self.state = RunState()
+                self.state, self._caught_up = RunState(), False
             for event in batch.events:
                 self._apply(event)
             self._alive, self._behind = batch.alive, batch.behind
@@ -287,7 +287,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             return "damaged"
         if self.run_dir is None:
             return "starting"
-        if self._behind and self.state.summary.outcome is None:
+        if self._behind and not self._caught_up and self.state.summary.outcome is None:
             return "reading"
         return doing(self.state, alive=self._alive)
 

@@ -1,5 +1,8 @@
 """The first tab: loss, accuracy, gradient norms and learning rate at a glance, and the epochs where there is room."""
 
+from collections.abc import Callable
+from functools import partial
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.events import Resize
@@ -7,6 +10,7 @@ from textual.widget import Widget
 
 from engine.sinks.table import fit
 from resnet_tui.charts import curves
+from resnet_tui.charts.plot import Plot
 from resnet_tui.panel import Panel
 from resnet_tui.run.state import RunState
 from resnet_tui.view import View
@@ -91,10 +95,16 @@ class OverviewTab(Panel):
 
     def show(self, state: RunState, view: View) -> None:
         """Draw what is displayed."""
-        for chart, build in self._charts.values():
-            if chart.display:
-                chart.plot = build(state, view)
+        parts = [partial(_plot, chart, build, state, view) for chart, build in self._charts.values()]
+        self.draw_in_turn([*parts, partial(self._show_tables, state, view)])
+
+    def _show_tables(self, state: RunState, view: View) -> None:
         if self._heat.display:
             self._heat.show(state, view)
         if self._epochs.display:
             self._epochs.show(state)
+
+
+def _plot(chart: Chart, build: Callable[[RunState, View], Plot], state: RunState, view: View) -> None:
+    if chart.display:
+        chart.plot = build(state, view)
