@@ -12,14 +12,21 @@ from terminal_support import Terminal, resnet_tui
 TRAIN = ("train", "--dataset", "synthetic", "--epochs", "2000", "--set", "telemetry.every_steps=2", "--depth", "8")
 
 
+def settle(terminal: Terminal) -> None:
+    """Let what was asked for come up, a dialog for example, as a person does."""
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        terminal.read(0.05)
+
+
 def quit_after(name: str, arguments: tuple[str, ...], marker: bytes, keys: list[str], folder: Path) -> None:
     """Start, wait for ``marker``, press ``keys``, of which the last ends the program, and print how long it took."""
     with Terminal(resnet_tui(*arguments), cwd=folder, settings=folder / "config") as terminal:
         terminal.wait_for(marker)
-        terminal.read(0.3)
+        settle(terminal)
         for key in keys[:-1]:
             terminal.press(key)
-            terminal.read(0.5)
+            settle(terminal)
         pressed = time.monotonic()
         terminal.press(keys[-1])
         status = terminal.wait_end()
