@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 from terminal_support import Terminal, resnet_tui
 
 BARE = """
@@ -23,7 +24,10 @@ Bare().run()
 def painted(command: list[str], folder: Path, *markers: bytes) -> list[float]:
     """Return the seconds until each of ``markers`` is on the screen."""
     with Terminal(command, cwd=folder, settings=folder / "config") as terminal:
-        return [terminal.wait_for(marker) for marker in markers]
+        seconds = [terminal.wait_for(marker) for marker in markers]
+        started = psutil.Process(terminal.pid).children(recursive=True)
+    psutil.wait_procs(started, timeout=30)  # what it began in the background must not slow the next
+    return seconds
 
 
 def main() -> None:
