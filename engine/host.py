@@ -30,6 +30,7 @@ from engine.allocator import keep_freed_memory
 from engine.config import RunConfig
 from engine.config_file import build_config
 from engine.control import Control, ControlFile, StopNow
+from engine.courtesy import give_way_no_longer
 from engine.data import sources
 from engine.errors import UserError
 from engine.events import Outcome
@@ -148,6 +149,7 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
 
 def main() -> int:
     """Run as a process of its own; the module's docstring says what it tells its parent."""
+    give_way_no_longer()  # as the dashboard does, which started this
     parser = argparse.ArgumentParser(prog="python -m engine.host")
     parser.add_argument("runs", type=Path, help="Folder that holds the runs.")
     runs = parser.parse_args().runs

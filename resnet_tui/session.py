@@ -37,10 +37,12 @@ def need_terminal(command: str) -> None:
 def open_dashboard(runs: Path | None, source: RunSource | None, *, ascii_only: bool) -> int:
     """Run a session on the folder ``runs``, None for the usual one, and return its exit status."""
     gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
+    from engine.courtesy import give_way
     from engine.run_dir import DEFAULT_RUNS
     from resnet_tui.app import Dashboard
     from resnet_tui.signals import Signals
 
+    give_way()
     app = Dashboard(runs or DEFAULT_RUNS, source, ascii_only=ascii_only)
     app.signals = Signals(app)
     app.run()
