@@ -42,7 +42,7 @@ def ours(settings: dict[str, Any], steps: int) -> None:
     keep_freed_memory()
     from engine.config_file import build_config
     from engine.control import Control
-    from engine.data import load
+    from engine.data.sources import load
     from engine.events import EpochStarted, Step
     from engine.loop import Trainer
 
