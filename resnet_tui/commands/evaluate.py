@@ -122,7 +122,8 @@ def _evaluate_weights(
     from resnet_tui.printing.progress import shown
 
     weights = shown(load_weights(source, runs))
-    config = build_config({"data": _data_of(weights, flags)}, flags)
+    # Published figures are of float32; a run's own are of what it was trained in.
+    config = build_config({"data": _data_of(weights, flags), "train": {"precision": "float32"}}, flags)
     sources.check(config.data)
     scores, classes, carried = shown(evaluate_weights(weights, config, split, allow_partial=allow_partial))
     if json:
