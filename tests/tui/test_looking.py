@@ -71,6 +71,10 @@ def smoothed_line(pilot: Pilot[None]) -> Line:
     return line
 
 
+def names(pilot: Pilot[None]) -> set[str]:
+    return {chart.plot.title.partition(" (")[0] for chart in charts(pilot)}
+
+
 def titles(pilot: Pilot[None]) -> list[str]:
     return [chart.render_line(0).text for chart in charts(pilot)]
 
@@ -255,12 +259,8 @@ def test_what_a_person_changed_is_marked_on_every_chart(look: Look, tmp_path: Pa
             await pilot.press(tab)
             await until(pilot, lambda tab=tab: screen.tab == TABS[int(tab) - 1])  # type: ignore[misc]
             await until(pilot, lambda: text_of(pilot).count("┊") > 20)
+            await until(pilot, lambda: names(pilot) >= {"loss", "accuracy", "learning rate"})  # one a frame
             shown = charts(pilot)
-            assert {chart.plot.title.partition(" (")[0] for chart in shown} >= {
-                "loss",
-                "accuracy",
-                "learning rate",
-            }
             for chart in shown:
                 (mark,) = chart.plot.marks
                 loss = chart.plot.title.startswith("loss")
