@@ -34,6 +34,10 @@ def decode(said: bytes) -> Order:
     """
     try:
         wanted = json.loads(said)
-        return Order(tomllib.loads(wanted["config"]), wanted["resume"])
+        config, resume = wanted["config"], wanted["resume"]
+        if isinstance(config, str) and isinstance(resume, str | None):
+            return Order(tomllib.loads(config), resume)
+        problem = "config and resume have to be text"
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"standard input: not an order to train: {one_line(str(error), 200)}") from error
+        problem = one_line(str(error), 200)
+    raise ConfigError(f"standard input: not an order to train: {problem}")
