@@ -17,6 +17,8 @@ from resnet_tui.run.listing import read
 
 _MOST = 200
 """Runs that are looked at, the newest first."""
+_FUSED = ", fused norms"
+"""What ``engine.devices.describe`` adds to the words of a device."""
 
 
 class Pace(NamedTuple):
@@ -86,7 +88,8 @@ class Measured:
 def _work(config: RunConfig) -> tuple[object, ...]:
     """Return what decides how long an epoch takes, besides the device."""
     train = config.train
-    return config.model, config.data, train.batch_size, train.precision, config.optim.accumulate
+    how = train.precision, train.fused, train.compile
+    return config.model, config.data, train.batch_size, how, config.optim.accumulate
 
 
 def _pace(run: RunDir, device: str) -> Pace | None:
@@ -94,7 +97,8 @@ def _pace(run: RunDir, device: str) -> Pace | None:
         began = next((event for event in read_events(run.events) if isinstance(event, RunStarted)), None)
     except OSError:
         return None
-    if began is None or (began.host, began.device) != (socket.gethostname(), device):
+    # Whether norms are fused is known once a run has begun; both runs want it alike, and it is the same machine.
+    if began is None or (began.host, began.device.replace(_FUSED, "")) != (socket.gethostname(), device):
         return None
     summary = read(run).summary
     seconds = [row.seconds for row in summary.rows if row.seconds > 0] if summary is not None else []

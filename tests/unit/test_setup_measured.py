@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from made_run import MadeRun
 
 from engine import words
 from engine.config import RunConfig
 from engine.config_file import build_config, to_toml
+from engine.devices import describe
 from engine.events import RunStarted, encode
 from engine.run_dir import RunDir
 from resnet_tui.setup.measured import Measured
@@ -19,7 +21,9 @@ DEEPER = build_config({"model": {"depth": 32}}, {})
 HERE, DEVICE = socket.gethostname(), "cpu (1 thread)"
 
 
-def record(runs: Path, name: str, config: RunConfig, host: str, *, stretched: float = 1.0) -> RunDir:
+def record(
+    runs: Path, name: str, config: RunConfig, host: str, *, stretched: float = 1.0, device: str = DEVICE
+) -> RunDir:
     """Make a run that has finished an epoch, ``stretched`` times as slow as usual."""
     run = RunDir(runs / name)
     run.checkpoints.mkdir(parents=True)
@@ -28,7 +32,7 @@ def record(runs: Path, name: str, config: RunConfig, host: str, *, stretched: fl
     start, *rest = [*made.begin(), *made.epoch(1), *made.end_epoch(1, 0.5)]
     assert isinstance(start, RunStarted)
     later = [replace(event, time=start.time + (event.time - start.time) * stretched) for event in rest]
-    run.events.write_bytes(b"".join(map(encode, [replace(start, host=host, device=DEVICE), *later])))
+    run.events.write_bytes(b"".join(map(encode, [replace(start, host=host, device=device), *later])))
     return run
 
 
@@ -57,3 +61,9 @@ def test_nothing_is_told_where_nothing_is_known(tmp_path: Path) -> None:
     assert Measured(tmp_path).pace(CONFIG, "another device") is None
     assert Measured(tmp_path).pace(DEEPER, DEVICE) is None
     assert Measured(tmp_path).known(CONFIG, "").pace is None
+
+
+def test_a_run_says_of_its_device_what_is_not_known_before_it_begins(tmp_path: Path) -> None:
+    plain, fused = (describe(torch.device("cpu"), fused=fused) for fused in (False, True))
+    record(tmp_path, "fused", CONFIG, HERE, device=fused)
+    assert Measured(tmp_path).pace(CONFIG, plain) is not None
