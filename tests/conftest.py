@@ -1,4 +1,8 @@
-"""What holds for every test: one thread a process, compiled modules kept, nothing left running, commands run here."""
+"""What holds for every test: one thread a process, compiled modules kept, nothing left running, commands run here.
+
+``pytest --thorough tests/promises`` tries as many cases as ``docs/reliability.md`` tells of, and prints its figures;
+without it, as many as fit into a few minutes.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,19 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from engine.run_dir import iterate
 
 if TYPE_CHECKING:
-    from support import Cli
+    from support import Cases, Cli, Figure
 
 # Test processes share the cores, and threads that spin for each other cost far more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,6 +40,34 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, signal.SIG_DFL)
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", "") and config.cache is not None:
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a person ask for all cases."""
+    parser.addoption("--thorough", action="store_true", help="Try every promise with all its cases.")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print the figures that tests of promises gave."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [f"{value}  ({report.nodeid.rpartition('::')[2]}, {report.duration:.1f} s)"
+               for report in reports for name, value in report.user_properties if name == "figure"]  # fmt: skip
+    if figures:
+        terminalreporter.section("figures of the promises")
+        for line in figures:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest) -> Cases:
+    """Return ``cases(quick, thorough)``: how many to try."""
+    return lambda quick, thorough: thorough if request.config.getoption("--thorough") else quick
+
+
+@pytest.fixture
+def figure(record_property: Figure) -> Callable[[str], None]:
+    """Return a function that tells what a test of a promise found, such as ``25 of 25 kills survived``."""
+    return lambda found: record_property("figure", found)
 
 
 @pytest.fixture(autouse=True)

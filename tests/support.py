@@ -123,6 +123,10 @@ def letters(events: Iterable[Event]) -> str:
     return "".join(_LETTERS[event.kind] for event in events)
 
 
+Cases = Callable[[int, int], int]
+"""Of two numbers of cases, the one to try: the first in every run of the tests, the second with ``--thorough``."""
+Figure = Callable[[str, object], None]
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 """Runs ``resnet-tui`` with arguments; a folder as ``cwd`` and variables may be given."""
 

@@ -1,0 +1,74 @@
+"""Shows that the tests of the promises can fail: breaks the code, a change at a time; a test must notice.
+
+``python tests/promises/break_it.py [WORD]``, with a word only the changes whose promise or file has it. Every file of
+``breakages/`` lists changes: the promise, the file, the text that is there once and what replaces it, and the test.
+Works on a copy; exits with 1 where a test did not notice.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+_LONGEST = 600
+_FAILED = 1
+"""pytest's status where tests ran and one failed; any other than this is a mistake in a list."""
+
+
+def main() -> int:
+    """Try every change; return how the process is to end."""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    listed = [change for file in sorted((Path(__file__).parent / "breakages").glob("*.toml"))
+              for change in tomllib.loads(file.read_text())["break"]]  # fmt: skip
+    wanted = [change for change in listed if word in change["promise"] or word in change["file"]]
+    missed = 0
+    for number, change in enumerate(wanted, 1):
+        began = time.monotonic()
+        problem = _problem(change)
+        missed += bool(problem)
+        print(f"{number:>3} {problem or 'noticed':<12} {time.monotonic() - began:5.1f} s  {change['promise']}: "
+              f"{change['file']}, {change['what']}", flush=True)  # fmt: skip
+    print(f"{len(wanted) - missed} of {len(wanted)} changes were noticed")
+    return 1 if missed or not wanted else 0
+
+
+def _problem(change: dict[str, Any]) -> str:
+    """Return why a change is not shown to be noticed; empty where it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "runs", "docs"))
+        changed = copy / change["file"]
+        text = changed.read_text()
+        if text.count(change["old"]) != 1:
+            return "NOT FOUND"
+        changed.write_text(text.replace(change["old"], change["new"]))
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-o",
+            "addopts=-q --import-mode=importlib",
+            "-x",
+            *change["test"].split(),
+        ]
+        ended = subprocess.run(
+            command,
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy)},
+            capture_output=True,
+            timeout=_LONGEST,
+            check=False,
+        )
+    if ended.returncode == _FAILED:
+        return ""
+    return "NOT NOTICED" if ended.returncode == 0 else f"STATUS {ended.returncode}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
