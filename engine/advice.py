@@ -7,6 +7,7 @@ import torch
 from engine.config import RunConfig
 from engine.errors import UserError
 from engine.events import Outcome
+from engine.text import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -20,12 +21,22 @@ class Diverged(Exception):  # noqa: N818 (an outcome of training, not a mistake)
     """The loss became infinite or undefined."""
 
 
+def diverged(what: str, value: float, where: str, epoch: int, rate: float, cause: str = "") -> Diverged:
+    """Word the end of a run in which ``what`` became ``value``, and what to do."""
+    because = f": {cause}" if cause else ""
+    return Diverged(f"the {what} became {value} {where} (epoch {epoch}, learning rate {rate:g}){because}. {DIVERGED}")
+
+
 def ending(config: RunConfig, error: Exception) -> tuple[Outcome, str]:
     """Return how a run ended that ``error`` ended, and why; an error that nobody foresaw is logged."""
     match error:
         case Diverged():
             return "diverged", str(error)
-        case torch.OutOfMemoryError():
+        case torch.OutOfMemoryError() | MemoryError():
+            return "failed", out_of_memory(config, error)
+        case RuntimeError() if config.train.deterministic and "deterministic" in str(error):
+            return "failed", not_deterministic(error)
+        case RuntimeError() if "allocate memory" in str(error):  # how the CPU's allocator says it
             return "failed", out_of_memory(config, error)
         case UserError():
             return "failed", str(error)
@@ -36,12 +47,22 @@ def ending(config: RunConfig, error: Exception) -> tuple[Outcome, str]:
             return "failed", f"{type(error).__name__}: {error}"
 
 
-def out_of_memory(config: RunConfig, error: torch.OutOfMemoryError) -> str:
+def out_of_memory(config: RunConfig, error: Exception) -> str:
     """Say what to make smaller."""
+    said = (str(error) or "no memory").splitlines()[0]
     half = max(2, config.train.batch_size // 2)
     return (
-        f"out of device memory with train.batch_size = {config.train.batch_size}: halve it with "
-        f"--batch-size {half}, or split each batch with --set optim.accumulate=2 ({str(error).splitlines()[0]})"
+        f"out of memory with train.batch_size = {config.train.batch_size}: halve it with "
+        f"--batch-size {half}, or split each batch with --set optim.accumulate=2 ({said})"
+    )
+
+
+def not_deterministic(error: Exception) -> str:
+    """Say what cannot be had together."""
+    return (
+        "train.deterministic = true, and an operation of this run has no deterministic version on this device: start "
+        "again with --set train.deterministic=false, or with --device cpu, which gives the same bits without it "
+        f"({one_line(str(error).partition(', but')[0], 200)})"
     )
 
 

@@ -58,8 +58,14 @@ class TrainState:
 _state = TypeAdapter(TrainState)
 
 
-def save_checkpoint(path: Path, tensors: Tensors, state: TrainState) -> None:
+def save_checkpoint(path: Path, tensors: Tensors, state: TrainState, *, previous: Path | None = None) -> None:
     """Write a checkpoint atomically. Reading the tensors from the device is a host-device synchronisation.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        state: everything else.
+        previous: where the checkpoint is kept that was at ``path`` before.
 
     Raises:
         OSError: it cannot be written; an older file at ``path`` is untouched.
@@ -68,7 +74,7 @@ def save_checkpoint(path: Path, tensors: Tensors, state: TrainState) -> None:
     text = _state.dump_json(state).decode()
     header = {"format": FORMAT, "state": text, "sha256": _digest(on_host, text)}
     content = save(on_host, metadata=header)
-    write_atomic(path, lambda file: file.write(content))
+    write_atomic(path, lambda file: file.write(content), previous=previous)
 
 
 def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
@@ -97,7 +103,7 @@ def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
 
 
 def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
-    """Read the checkpoint that a run goes on from: ``last``, or ``best`` where ``last`` is damaged.
+    """Read the checkpoint that a run goes on from: ``last``, or where that is damaged the newest that is not.
 
     The third value says what was damaged, for a person.
 
@@ -105,21 +111,25 @@ def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
         UserError: the run has no checkpoint yet.
         WorldError: every checkpoint it has is damaged.
     """
-    existing = [path for path in (run.last, run.best) if path.exists()]
+    existing = [path for path in (run.last, run.previous, run.best) if path.exists()]
     if not existing:
         raise UserError(
             f"run {run.name} ended before its first checkpoint, so there is nothing to resume; "
             f"start it again with --preset {one_line(str(run.config_file))}"
         )
     damage: list[str] = []
+    good: list[tuple[Tensors, TrainState, str]] = []
     for path in existing:
         try:
-            loaded = load_checkpoint(path)
+            good.append((*load_checkpoint(path), path.name))
         except WorldError as error:
             damage.append(str(error))
-            continue
-        return *loaded, [f"{message}; going on from {path.name}" for message in damage]
-    raise WorldError("; ".join(damage))
+        if good and path == run.last:
+            break
+    if not good:
+        raise WorldError("; ".join(damage))
+    tensors, state, name = max(good, key=lambda one: (one[1].step, one[1].epoch))
+    return tensors, state, [f"{message}; going on from {name}, saved at step {state.step:,}" for message in damage]
 
 
 def _digest(tensors: Tensors, state: str) -> str:

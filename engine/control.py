@@ -97,10 +97,13 @@ class Control:
     """A thread-safe queue of messages from anywhere in this process to the engine thread."""
 
     def __init__(self) -> None:
+        self.stop_wanted = False
+        """Whether a message to stop was sent, perhaps not received yet: what only waits must wait no longer."""
         self._queue: queue.SimpleQueue[ControlMessage] = queue.SimpleQueue()
 
     def send(self, message: ControlMessage) -> None:
         """Queue ``message``. May be called from any thread and from a signal handler."""
+        self.stop_wanted = self.stop_wanted or isinstance(message, StopNow)
         self._queue.put(message)
 
     def receive(self, timeout: float = 0.0) -> ControlMessage | None:

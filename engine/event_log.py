@@ -6,7 +6,8 @@ from pathlib import Path
 
 from engine.condensed_log import condensed
 from engine.events import CheckpointSaved, Event, RunFinished, decode_line, encode
-from engine.files import naming
+from engine.files import append
+from engine.patience import Writing, at_once
 
 MAX_LINE_BYTES = 16 << 20
 _CHUNK = 1 << 20
@@ -17,30 +18,32 @@ _PLAIN_BYTES, _END_BYTES = 2 << 20, 1 << 19
 class EventLog:
     """Appends events to a run's ``events.jsonl``, each in one write; a sink."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the log.
+    def __init__(self, path: Path, patience: Writing = at_once) -> None:
+        """Create the log, or go on with it.
+
+        Args:
+            path: the log.
+            patience: what to do where it cannot be written.
 
         Raises:
             OSError: it cannot be written.
         """
         self._path = path
-        self._file = path.open("ab", buffering=0)
-        if self._file.tell() and not _ends_with_newline(path):
-            self._file.write(b"\n")  # a line that a crash cut short costs only itself
+        self._patience = patience
+        append(path, b"" if _ends_with_newline(path) else b"\n")  # a line that a crash cut short costs only itself
         self.next_seq = max((event.seq for event in read_events(path)), default=-1) + 1
 
     def emit(self, event: Event) -> None:
-        """Append ``event``; on disk for sure once it tells of something that must not be lost."""
-        line = memoryview(encode(event))
-        with naming(self._path):
-            while line:
-                line = line[self._file.write(line) :]  # a full disk can take part of a line
-            if isinstance(event, CheckpointSaved | RunFinished):
-                os.fsync(self._file.fileno())
+        """Append ``event``; on disk for sure once it tells of something that must not be lost.
+
+        Raises:
+            OSError: it cannot be written, and patience has ended.
+        """
+        line, durable = encode(event), isinstance(event, CheckpointSaved | RunFinished)
+        self._patience(lambda: append(self._path, line, durable=durable))
 
     def close(self) -> None:
-        """Close the file; the log can be opened again."""
-        self._file.close()
+        """Nothing is left open between events."""
 
 
 class EventReader:
@@ -107,6 +110,9 @@ def read_events(path: Path) -> Iterator[Event]:
 
 
 def _ends_with_newline(path: Path) -> bool:
+    """Whether a line can begin where ``path`` ends; where there is none, too."""
+    if not path.exists() or not path.stat().st_size:
+        return True
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() == b"\n"

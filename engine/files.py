@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: Path | None = None) -> None:
     """Let ``write`` fill a file beside ``path``, sync it, and rename it into place.
+
+    Args:
+        path: the file.
+        write: gives its content.
+        previous: where the file is kept that was at ``path`` before; at every instant one of the two is there.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; ``path`` is then as it was.
@@ -19,6 +24,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            path.replace(previous)
         beside.replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -27,6 +34,32 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             error.filename = str(path)  # what a person asked for, not the file beside it
         raise
     sync_folder(path.parent)
+
+
+def append(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Add ``content`` to the end of ``path``, in one write where the disk takes it; all of it or nothing.
+
+    Args:
+        path: the file; made where it is missing.
+        content: whole lines.
+        durable: whether to wait until it is on disk for sure.
+
+    Raises:
+        OSError: the disk is full or the file cannot be written.
+    """
+    with naming(path), path.open("ab", buffering=0) as file:
+        begin = end = file.seek(0, os.SEEK_END)
+        left = memoryview(content)
+        try:
+            while left:
+                written = file.write(left)
+                left, end = left[written:], end + written
+            if durable:
+                os.fsync(file.fileno())
+        except OSError:
+            if file.seek(0, os.SEEK_END) == end:  # else another process has added to it since
+                file.truncate(begin)
+            raise
 
 
 @contextlib.contextmanager

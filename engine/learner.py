@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from engine import checkpoint
+from engine import checkpoint, diagnosis
 from engine.compiled import Compiled
 from engine.config import RunConfig
 from engine.data.pipeline import Batch
@@ -53,7 +53,8 @@ class Learner:
         """
         self._config = config
         self.device = device
-        torch.backends.cudnn.benchmark = True  # all full batches have one size: what is found for it is used often
+        # All full batches have one size: what is found to be fast for it is used often.
+        torch.backends.cudnn.benchmark = not config.train.deterministic
         self.dtype = resolve_precision(config.train.precision, device)
         self.model = build_initialised(config.model, input_shape, classes, config.train.seed, device)
         wanted = config.train.fused and device.type == "cpu"
@@ -119,6 +120,14 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update_parameters(self.model)
+
+    def why_not_finite(self, batch: Batch) -> str:
+        """Say where values of ``batch`` stopped being finite. For a run that ends; see ``first_non_finite``."""
+        for part in _split(batch, self._config.optim.accumulate):
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                if found := diagnosis.first_non_finite(self.model, part.x):
+                    return found
+        return "all values up to the logits are finite, so it arose in the loss itself"
 
     def freeze_carried(self, frozen: bool) -> None:
         """Stop or begin to train the parameters that were carried over; their norms' statistics go on either way."""

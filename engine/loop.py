@@ -20,6 +20,7 @@ from engine.control import Control, ControlMessage
 from engine.data.dataset import Dataset, Samples
 from engine.data.pipeline import Batch, eval_batches, train_batches
 from engine.devices import resolve
+from engine.diagnosis import LossWatch
 from engine.evaluation import Evaluation, evaluate_batches, keep_mistakes
 from engine.events import (
     CheckpointSaved,
@@ -36,6 +37,7 @@ from engine.events import (
 )
 from engine.introduction import checked_shapes, introduce_model, introduce_run, introduce_weights, weights_notes
 from engine.learner import Learner
+from engine.patience import Writing, at_once
 from engine.run_dir import RunDir
 from engine.schedule import LearningRate, RateState
 from engine.system import SystemMeter
@@ -81,6 +83,7 @@ class Trainer:
             self._weights_loaded = introduce_weights(weights, report)
             self._notes = weights_notes(config, weights, report)
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
+        self.patience: Writing = at_once  # set with it
         self._control = control
         self._batches = train_batches(dataset, config, self.device)
         self._notes += [self._batches.note] if self._batches.note else []
@@ -90,6 +93,7 @@ class Trainer:
         self._splits = [
             (split, samples, eval_batches(samples, dataset, config, self.device)) for split, samples in evaluated
         ]
+        self._losses = LossWatch(self.learner, self._batches, at_once=self.device.type == "cpu")
         self._telemetry = Telemetry(self.device)
         self._system = SystemMeter(self.device)
         self._system_read = time.monotonic()
@@ -226,8 +230,7 @@ class Trainer:
             self._telemetry.restart()  # it is the first step of its epoch, and compiling is not training time
         else:
             loss, right = self.learner.accumulate_gradient(batch)
-        if self.device.type == "cpu" and not math.isfinite(loss.item()):  # no device to wait for
-            raise self._diverged("loss", loss.item(), f"at step {self.step + 1}")
+        self._losses.look(loss, batch, self.step, self.epoch)
         self._telemetry.add(loss, right, len(batch.y_B))
         done = self.step + 1
         in_epoch = self.step_in_epoch + 1
@@ -246,19 +249,14 @@ class Trainer:
 
     def _read_telemetry(self, norms_P: torch.Tensor | None) -> Events:
         reading, norms = self._telemetry.read(self.step, self.epoch, self.learner.lr, norms_P)
-        if not math.isfinite(reading.loss):
-            raise self._diverged("loss", reading.loss, f"by step {self.step}")
+        self._losses.look_at_reading(reading.loss, self.step, self.epoch)
         yield reading
         if norms is not None:
             if not math.isfinite(norms.total) and self.learner.dtype != torch.float16:  # its scaler skips such steps
-                raise self._diverged("gradient norm", norms.total, f"at step {self.step}")
+                raise advice.diverged(
+                    "gradient norm", norms.total, f"at step {self.step}", self.epoch, self.learner.lr
+                )
             yield norms
-
-    def _diverged(self, what: str, value: float, where: str) -> Diverged:
-        rate = self.learner.lr
-        return Diverged(
-            f"the {what} became {value} {where} (epoch {self.epoch}, learning rate {rate:g}). {advice.DIVERGED}"
-        )
 
     # Messages --------------------------------------------------------------------------------------------------
 
@@ -356,7 +354,8 @@ class Trainer:
         path = self.run_dir.last if which == "last" else self.run_dir.best
         if not self.learner.is_finite():
             raise Diverged(f"the weights became infinite or undefined by step {self.step}. {advice.DIVERGED}")
-        save_checkpoint(path, self.learner.tensors(), self._state())
+        previous = self.run_dir.previous if which == "last" else None
+        self.patience(lambda: save_checkpoint(path, self.learner.tensors(), self._state(), previous=previous))
         self._telemetry.restart()  # writing is not training time
         if which == "last":
             self._last_saved = self.step

@@ -6,9 +6,10 @@
 - ``events.jsonl``: everything that happened (``events`` says what);
 - ``metrics.csv``: a line an epoch; ``log.txt``: what was said to a person, and
   whatever else its process printed;
-- ``checkpoints/last.safetensors`` and ``best.safetensors``;
+- ``checkpoints/``: ``last.safetensors``, the one before it as ``previous.safetensors``, and ``best.safetensors``;
 - ``mistakes.json``: what the network got most confidently wrong when it was evaluated last (``mistakes``);
-- ``control.jsonl``: messages to the run; ``lock`` and ``heartbeat``: held and touched while it is alive.
+- ``control.jsonl``: messages to the run; ``lock`` and ``heartbeat``: held and touched while it is alive; the
+  heartbeat also says what a run waits for.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ DEFAULT_RUNS = Path("runs")
 """Where runs lie unless --runs-dir says otherwise; there a run's name is enough to find it."""
 HEARTBEAT_SECONDS = 1.0
 _STALE_SECONDS = 5.0
+_HEARTBEAT_BYTES = 512
 
 
 class RunDir:
@@ -51,7 +53,10 @@ class RunDir:
         self.heartbeat = path / "heartbeat"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.safetensors"
+        self.previous = self.checkpoints / "previous.safetensors"
         self.best = self.checkpoints / "best.safetensors"
+        self.waits_for = ""
+        """What the writer waits for, such as room on the disk, in words; the next ``beat`` tells others."""
 
     @cached_property
     def _lock(self) -> "FileLock":
@@ -90,9 +95,26 @@ class RunDir:
         self._lock.release()
 
     def beat(self) -> None:
-        """Say that the run is alive; call it about every ``HEARTBEAT_SECONDS``."""
-        with contextlib.suppress(OSError):  # a full disk must not end a run that could go on
-            self.heartbeat.write_text(f"{os.getpid()}\n")
+        """Say that the run is alive, and what it waits for; call it about every ``HEARTBEAT_SECONDS``.
+
+        Always the same bytes are written over, which a full disk still takes.
+        """
+        content = f"{os.getpid()}\n{self.waits_for}".encode()[: _HEARTBEAT_BYTES - 1]
+        with contextlib.suppress(OSError):  # what cannot be written must not end a run that could go on
+            descriptor = os.open(self.heartbeat, os.O_WRONLY | os.O_CREAT, 0o666)
+            try:
+                os.write(descriptor, content.ljust(_HEARTBEAT_BYTES - 1) + b"\n")
+            finally:
+                os.close(descriptor)
+
+    def trouble(self) -> str:
+        """Return what a run that is alive waits for, in words fit for a terminal; empty: nothing."""
+        try:
+            with self.heartbeat.open("rb") as file:
+                _, _, said = file.read(_HEARTBEAT_BYTES).partition(b"\n")
+        except OSError:
+            return ""
+        return one_line(said.decode(errors="replace").strip())
 
     def is_alive(self) -> bool:
         """Whether a process holds the run: its lock here, or a fresh heartbeat where locks are not seen.

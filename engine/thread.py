@@ -14,8 +14,9 @@ from engine.config_file import to_toml
 from engine.control import Control, ControlMessage, StopNow
 from engine.errors import WorldError
 from engine.event_log import EventLog
-from engine.events import Event, Progress, RunFinished
+from engine.events import Evaluated, Event, Progress, RunFinished, Step, Warned
 from engine.files import write_text
+from engine.patience import Patience
 from engine.run_dir import DEFAULT_RUNS, RunDir
 from engine.sinks import Sink
 from engine.sinks.log_file import LogFileSink
@@ -69,11 +70,16 @@ class EngineThread(threading.Thread):
         self._sinks: list[Sink] = list(sinks)
         self._on_run_dir = on_run_dir
         self._early: list[ControlMessage] = []
+        self._patience = Patience(self.control, self._waits)
+        self._own_files = 0
 
     def run(self) -> None:
         """Train to the end; an error is kept in ``error`` for whoever waits."""
         try:
-            self._train()
+            from engine.devices import deterministic  # torch, as all that follows
+
+            with deterministic(self.config.train.deterministic):
+                self._train()
         except BaseException as error:
             self.error = error
         finally:
@@ -121,7 +127,7 @@ class EngineThread(threading.Thread):
             self.run_dir = run_dirs.create(self._runs, self.config)
         first_seq = 0
         if self.run_dir is not None:
-            trainer.run_dir = self.run_dir
+            trainer.run_dir, trainer.patience = self.run_dir, self._patience
             try:
                 first_seq = self._add_file_sinks(self.run_dir)
             except OSError as error:
@@ -173,11 +179,24 @@ class EngineThread(threading.Thread):
         if self._resume is not None and self.config != run.config():
             write_text(run.config_file, to_toml(self.config))
         history = read_summary(run.events)
-        log = EventLog(run.events)
-        self._sinks = [log, MetricsSink(run.metrics, history), LogFileSink(run.log, history), *self._sinks]
+        log = EventLog(run.events, self._patience)
+        metrics = MetricsSink(run.metrics, history, self._patience)
+        own: list[Sink] = [log, metrics, LogFileSink(run.log, history, self._patience)]
+        self._own_files = len(own)
+        self._sinks = [*own, *self._sinks]
         if self._on_run_dir is not None:
             self._on_run_dir(run)
         return log.next_seq
+
+    def _waits(self, problem: str) -> None:
+        """Say that the run waits for its files, or that it goes on: they themselves cannot be told."""
+        if self.run_dir is not None:
+            self.run_dir.waits_for = problem
+            self.run_dir.beat()
+        told = Warned(message=problem or "it goes on", time=time.time())
+        for sink in self._sinks[self._own_files :]:
+            with contextlib.suppress(Exception):  # who listens does not hold up what waits
+                sink.emit(told)
 
     def _deliver(self, events: Generator[Event, None, None], seq: int) -> None:
         """Number the events and hand them on; a sink that cannot take one ends the run, which says so itself."""
@@ -187,11 +206,15 @@ class EngineThread(threading.Thread):
                 event = next(events) if failure is None else events.throw(failure)
             except StopIteration:
                 return
-            event = replace(event, seq=seq, time=time.time())
-            seq += 1
-            if isinstance(event, RunFinished):
-                self.finished = event
-            failure = self._emit(event)
+            # In an epoch, where a warning may stand.
+            notes = self._patience.notes() if isinstance(event, Step | Evaluated) else []
+            failure = None
+            for new in (*(Warned(message=note) for note in notes), event):
+                new = replace(new, seq=seq, time=time.time())
+                seq += 1
+                if isinstance(new, RunFinished):
+                    self.finished = new
+                failure = self._emit(new) or failure
 
     def _emit(self, event: Event) -> Exception | None:
         """Give ``event`` to every sink, also after one failed; return the first failure unless nothing follows."""

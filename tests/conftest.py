@@ -78,7 +78,7 @@ def no_run_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     for run in iterate(folder) if folder is not None else ():
         if run.is_alive():
             with contextlib.suppress(OSError, ValueError):
-                process = int(run.heartbeat.read_text())
+                process = int(run.heartbeat.read_text().split()[0])
                 if process != os.getpid():
                     os.kill(process, signal.SIGKILL)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from engine import words
 from engine.epochs import EpochRow
 from engine.events import CheckpointSaved, ControlApplied, Evaluated, Event, ModelBuilt, Pruned, RunFinished, Warned
-from engine.files import naming
+from engine.files import append
+from engine.patience import Writing, at_once
 from engine.sinks import report
 from engine.summary import RunSummary
 from engine.text import one_line
@@ -16,25 +17,27 @@ from engine.text import one_line
 class LogFileSink:
     """Appends to the file; a resumed run goes on in the same one."""
 
-    def __init__(self, path: Path, history: RunSummary | None = None) -> None:
-        """Open ``path`` for appending.
+    def __init__(self, path: Path, history: RunSummary | None = None, patience: Writing = at_once) -> None:
+        """Append to ``path``.
 
         Args:
             path: the file.
             history: what the log of a run that is resumed holds (``read_summary``); left as it is.
+            patience: what to do where it cannot be written.
 
         Raises:
             OSError: it cannot be written.
         """
         self._summary = deepcopy(history) if history else RunSummary()
         self._path = path
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._patience = patience
+        append(path, b"")
 
     def emit(self, event: Event) -> None:
         """Write what a person should know of ``event``.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be written, and patience has ended.
         """
         finished = len(self._summary.rows)
         self._summary.apply(event)
@@ -42,12 +45,12 @@ class LogFileSink:
         lines = self._said(event)
         if len(self._summary.rows) > finished:
             lines.append(_epoch(self._summary.rows[-1], self._summary.epochs))
-        with naming(self._path):
-            self._file.writelines(f"{stamp} {one_line(line)}\n" for line in lines)
+        if lines:
+            text = "".join(f"{stamp} {one_line(line)}\n" for line in lines).encode()
+            self._patience(lambda: append(self._path, text))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Nothing is left open between events."""
 
     def _said(self, event: Event) -> list[str]:
         match event:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from engine.epochs import EpochRow
 from engine.events import Event, RunStarted
-from engine.files import naming, write_text
+from engine.files import append, write_text
+from engine.patience import Writing, at_once
 from engine.summary import RunSummary
 
 COLUMNS = tuple(column.name for column in fields(EpochRow))
@@ -19,14 +20,16 @@ COLUMNS = tuple(column.name for column in fields(EpochRow))
 class MetricsSink:
     """Keeps the file equal to the summary's rows."""
 
-    def __init__(self, path: Path, history: RunSummary | None = None) -> None:
+    def __init__(self, path: Path, history: RunSummary | None = None, patience: Writing = at_once) -> None:
         """Write to ``path``.
 
         Args:
             path: the file; replaced when the run starts.
             history: what the log of a run that is resumed holds (``read_summary``); left as it is.
+            patience: what to do where it cannot be written.
         """
         self._path = path
+        self._patience = patience
         self._summary = deepcopy(history) if history else RunSummary()
         self._written = 0
 
@@ -34,16 +37,17 @@ class MetricsSink:
         """Add the line of an epoch that this event completes.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be written, and patience has ended.
         """
         self._summary.apply(event)
         rows = self._summary.rows
         if isinstance(event, RunStarted):
             # What a resumed run trains again is no longer among the rows.
-            write_text(self._path, _lines([COLUMNS]) + _lines(astuple(row) for row in rows))
+            whole = _lines([COLUMNS]) + _lines(astuple(row) for row in rows)
+            self._patience(lambda: write_text(self._path, whole))
         elif len(rows) > self._written:
-            with naming(self._path), self._path.open("ab") as file:
-                file.write(_lines(astuple(row) for row in rows[self._written :]).encode())
+            added = _lines(astuple(row) for row in rows[self._written :]).encode()
+            self._patience(lambda: append(self._path, added))
         self._written = len(rows)
 
     def close(self) -> None:

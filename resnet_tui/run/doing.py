@@ -12,6 +12,7 @@ Doing = Literal[
     "training",
     "evaluating",
     "paused",
+    "waiting",
     "completed",
     "stopped",
     "failed",
@@ -20,8 +21,8 @@ Doing = Literal[
     "damaged",
 ]
 """reading: not all of its log is known yet; starting: its process is there and its folder is not; running: live, and
-not known what it does just now; lost: its process is gone and it never said that it ended; damaged: its files cannot
-be read."""
+not known what it does just now; waiting: its files cannot be written, as on a full disk; lost: its process is gone
+and it never said that it ended; damaged: its files cannot be read."""
 Meaning = Literal["success", "accent", "warning", "error"]
 """Of the theme's colours."""
 GLYPHS: dict[Doing, tuple[str, Meaning]] = {
@@ -32,6 +33,7 @@ GLYPHS: dict[Doing, tuple[str, Meaning]] = {
     "training": ("●", "success"),
     "evaluating": ("◆", "accent"),
     "paused": ("=", "warning"),
+    "waiting": ("!", "warning"),
     "completed": ("✓", "success"),
     "stopped": ("■", "warning"),
     "failed": ("✗", "error"),
@@ -39,12 +41,16 @@ GLYPHS: dict[Doing, tuple[str, Meaning]] = {
     "lost": ("?", "error"),
     "damaged": ("!", "error"),
 }
-LIVE: frozenset[Doing] = frozenset({"starting", "preparing", "running", "training", "evaluating", "paused"})
+LIVE: frozenset[Doing] = frozenset(
+    {"starting", "preparing", "running", "training", "evaluating", "paused", "waiting"}
+)
 
 
-def doing(state: RunState, *, alive: bool) -> Doing:
-    """Return what the run is doing, given whether a process holds it."""
+def doing(state: RunState, *, alive: bool, waits: bool = False) -> Doing:
+    """Return what the run is doing, given whether a process holds it and whether that waits for its files."""
     summary = state.summary
     if summary.outcome is not None:
         return summary.outcome
-    return summary.state if alive else "lost"
+    if not alive:
+        return "lost"
+    return "waiting" if waits else summary.state

@@ -32,6 +32,8 @@ class Batch:
     """Whether more is there already, so that there is no use in drawing yet."""
     restart: bool = False
     """Whether the state begins anew: a replay went back."""
+    trouble: str = ""
+    """What the run waits for, in words, such as room on the disk."""
 
 
 class Feed(threading.Thread):
@@ -97,29 +99,31 @@ class LogFeed(Feed):
         self._run = run
         self._reader = EventReader(run.events, condense=True)
         self._alive = False
+        self._trouble = ""
 
     def _read(self) -> None:
         self._alive, asked = self._run.is_alive(), time.monotonic()
         self._pass_on()
-        self._put(Batch((), self._alive))  # also of a run without any event yet
+        self._put(Batch((), self._alive, trouble=self._trouble))  # also of a run without any event yet
         while not self._stopped.wait(_POLL_SECONDS):
             if self._reader.was_replaced():
                 self._reader = EventReader(self._run.events, condense=True)
-                self._put(Batch((), self._alive, restart=True))
+                self._put(Batch((), self._alive, restart=True, trouble=self._trouble))
             self._pass_on()
             if time.monotonic() - asked >= _ALIVE_SECONDS:
                 asked = time.monotonic()
                 if not self._run.config_file.exists():
                     self.fail("its folder is gone")
                     return
-                self._look_whether_alive()
+                self._look_how_it_is()
 
-    def _look_whether_alive(self) -> None:
+    def _look_how_it_is(self) -> None:
         alive = self._run.is_alive()
-        if alive != self._alive:
+        trouble = self._run.trouble() if alive else ""
+        if (alive, trouble) != (self._alive, self._trouble):
             self._pass_on()  # what it wrote before it ended
-            self._alive = alive
-            self._put(Batch((), alive))
+            self._alive, self._trouble = alive, trouble
+            self._put(Batch((), alive, trouble=trouble))
 
     def _pass_on(self) -> None:
         """Read all that is there."""
@@ -129,9 +133,9 @@ class LogFeed(Feed):
                 return
             self._alive = self._run.is_alive()  # a run that begins again is not to be taken for lost
             full = len(batch) >= BATCH or isinstance(batch[-1], Evaluated)
-            self._put(Batch(batch, self._alive, behind=full))
+            self._put(Batch(batch, self._alive, behind=full, trouble=self._trouble))
         if full:  # there is no more after all
-            self._put(Batch((), self._alive))
+            self._put(Batch((), self._alive, trouble=self._trouble))
 
 
 def _batches(events: Iterator[Event]) -> Iterator[tuple[Event, ...]]:

@@ -107,7 +107,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self.feed: Feed | None = None
         self.tab = tab if tab in TABS and not isinstance(source, NewRun) else TABS[0]
         self.charts_filter = charts
-        self._alive = True
+        self._alive, self._trouble = True, ""
         self._behind = True
         self._failed = ""
         self._woken = False
@@ -255,7 +255,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
                 self.state, self._caught_up = RunState(), False
             for event in batch.events:
                 self._apply(event)
-            self._alive, self._behind = batch.alive, batch.behind
+            self._alive, self._behind, self._trouble = batch.alive, batch.behind, batch.trouble
             if not self._caught_up and not batch.behind:
                 self._caught_up = True
                 if self.control is not None:
@@ -289,7 +289,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             return "starting"
         if self._behind and not self._caught_up and self.state.summary.outcome is None:
             return "reading"
-        return doing(self.state, alive=self._alive)
+        return doing(self.state, alive=self._alive, waits=bool(self._trouble))
 
     # Drawing ---------------------------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         """Draw the header, and where a replay is."""
         self._header_at = time.monotonic()
         name = self.run_dir.name if self.run_dir is not None else self.source.name
-        problem = self._failed or (self.feed.problem if self.feed is not None else "")
+        problem = self._failed or (self.feed.problem if self.feed is not None else "") or self._trouble
         self.query_one(RunHeader).show(name, self.state, self.doing, self.source.badge, self._played_at(), problem)
         if isinstance(self.feed, ReplayFeed):
             feed = self.feed

@@ -45,7 +45,7 @@ class RunHeader(Widget):
             state: what is known of it.
             now_doing: what it is doing.
             badge: how it is looked at, such as ``read-only``; empty: as usual.
-            problem: why it did not begin, or cannot be read.
+            problem: why it did not begin, cannot be read, or waits.
             played_at: the recorded time that is played, in seconds since the epoch; None: it is live.
         """
         width = max(1, self.size.width - 2)
@@ -76,6 +76,8 @@ class RunHeader(Widget):
 
     def _progress(self, state: RunState, now_doing: Doing, played_at: float | None, problem: str) -> Iterator[Text]:
         summary = state.summary
+        if now_doing == "waiting":
+            yield Text(one_line(problem), themed(self.app, "warning"))
         if now_doing not in LIVE:
             yield from _ended(state, now_doing, problem)
             return
