@@ -42,6 +42,7 @@ PARAMETERS: list[tuple[str, float, float]] = [
     ("resnet1202-cifar10", 19_421_274, 0),
     ("resnet20-cifar10-akamaster", 269_722, 0),
     *((f"resnet20-cifar10-{which}", 272_474, 0) for which in ("chenyaofo", "document", "stride2", "pruned")),
+    ("resnet20-cifar10-fast", 269_722, 0),
     ("resnet20-cifar100", 272_474 + 5_850, 0),
     ("resnet56-cifar100", 855_770 + 5_850, 0),
     ("resnet164-cifar10", 1.70e6, 0.005e6),
