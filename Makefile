@@ -1,6 +1,6 @@
 # One command checks everything: make check
 
-.PHONY: check lint test format screenshots benchmarks
+.PHONY: check lint test promises format screenshots benchmarks
 
 check: lint test
 
@@ -12,6 +12,10 @@ lint:
 
 test:
 	uv run pytest
+
+promises:
+	uv run pytest --thorough tests/promises
+	uv run python tests/promises/break_it.py
 
 format:
 	uv run ruff format

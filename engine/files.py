@@ -1,6 +1,7 @@
 """Writing files so that a kill at any instant leaves the old content or the new, never a mixture."""
 
 import contextlib
+import glob
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,13 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: P
             error.filename = str(path)  # what a person asked for, not the file beside it
         raise
     sync_folder(path.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Delete what a process left beside ``path`` that was killed in ``write_atomic``; only while none writes there."""
+    for beside in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if beside.name.split(".")[-2].isdigit() and beside.is_file() and not beside.is_symlink():
+            beside.unlink(missing_ok=True)
 
 
 def append(path: Path, content: bytes, *, durable: bool = False) -> None:

@@ -6,6 +6,7 @@
 - ``events.jsonl``: everything that happened (``events`` says what);
 - ``metrics.csv``: a line an epoch; ``log.txt``: what was said to a person, and
   whatever else its process printed;
+- ``tensorboard/``: an event file for TensorBoard, where ``telemetry.tensorboard`` asks for one;
 - ``checkpoints/``: ``last.safetensors``, the one before it as ``previous.safetensors``, and ``best.safetensors``;
 - ``mistakes.json``: what the network got most confidently wrong when it was evaluated last (``mistakes``);
 - ``control.jsonl``: messages to the run; ``lock`` and ``heartbeat``: held and touched while it is alive; the
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 from engine.config import RunConfig
 from engine.config_file import build_config, read_toml, to_toml
 from engine.errors import UserError, WorldError
-from engine.files import write_text
+from engine.files import remove_unfinished, write_text
 from engine.text import one_line
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class RunDir:
         self.events = path / "events.jsonl"
         self.metrics = path / "metrics.csv"
         self.log = path / "log.txt"
+        self.tensorboard = path / "tensorboard"
         self.mistakes = path / "mistakes.json"
         self.control = path / "control.jsonl"
         self.heartbeat = path / "heartbeat"
@@ -86,9 +88,8 @@ class RunDir:
         """
         self._take_lock()
         self.beat()
-        for folder in (self.path, self.checkpoints):
-            for left_over in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-                left_over.unlink(missing_ok=True)
+        for written in (self.config_file, self.metrics, self.mistakes, self.last, self.previous, self.best):
+            remove_unfinished(written)
 
     def release(self) -> None:
         """Let another process have the run."""
