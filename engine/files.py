@@ -38,7 +38,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: P
 
 
 def remove_unfinished(path: Path) -> None:
-    """Delete what a process left beside ``path`` that was killed in ``write_atomic``; only while none writes there."""
+    """Delete what a process left beside ``path`` that was killed in ``write_atomic``; while none writes there."""
     for beside in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         if beside.name.split(".")[-2].isdigit() and beside.is_file() and not beside.is_symlink():
             beside.unlink(missing_ok=True)
