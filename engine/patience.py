@@ -6,6 +6,7 @@ once the write succeeds. A stop that is asked for meanwhile ends the waiting, an
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.control import Control
 from engine.text import one_line
@@ -60,7 +61,7 @@ class Patience:
                     if self._control.stop_wanted or isinstance(error, FileNotFoundError):
                         raise
                     if not problem:
-                        problem = f"{one_line(str(error.filename or 'a file'))}: {error.strerror or error}"
+                        problem = f"{_name(error)} cannot be written: {error.strerror or error}"
                         self._told(f"{problem}; {_ADVICE}")
                     self._rest()
                 else:
@@ -85,3 +86,7 @@ class Patience:
 def at_once(write: Callable[[], None]) -> None:
     """Write without patience."""
     write()
+
+
+def _name(error: OSError) -> str:
+    return one_line(Path(str(error.filename)).name) if error.filename else "a file"

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from tui_support import dashboard, drive, only_run, recorded, run_screen, text_of, until
 
 from engine.config import RunConfig
-from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinished
+from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinished, Warned
 from engine.run_dir import RunDir
 from resnet_tui.run.replay import SPEEDS, ReplayFeed
 from resnet_tui.run.source import NewRun, ReplayedRun, WatchedRun
@@ -44,6 +44,34 @@ async def quit_with(pilot: Pilot[None], key: str) -> None:
 
 def applied(folder: Path) -> list[str]:
     return [event.command for event in of(recorded(folder), ControlApplied)]
+
+
+def test_a_run_that_cannot_write_says_what_it_waits_for_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, NewRun(endless())) as pilot:
+            screen = run_screen(pilot)
+            run = await started(pilot)
+            metrics = run.metrics.rename(run.path / "aside")
+            run.metrics.mkdir()  # what cannot be written, not even by root
+            await until(pilot, lambda: screen.doing == "waiting")
+            assert "! waiting" in text_of(pilot)
+            assert (
+                "metrics.csv cannot be written: Is a directory; the run goes on once that can be written"
+                in text_of(pilot)
+            )
+            run.metrics.rmdir()
+            metrics.rename(run.metrics)
+            await until(pilot, lambda: screen.doing in {"training", "evaluating"})
+            await until(
+                pilot, lambda: any("waited" in event.message for event in of(recorded(run.path.parent), Warned))
+            )
+            step = screen.state.summary.step
+            await until(pilot, lambda: screen.state.summary.step > step)
+            await quit_with(pilot, "s")
+
+    drive(test)
 
 
 def test_every_action_reaches_the_engine_and_is_said_to_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
