@@ -1,11 +1,18 @@
 """Which device and which precision a run uses."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 import torch
 
 from engine.config import Precision
 from engine.errors import UserError
 from engine.text import one_line
+
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""cuBLAS reads it when it begins; without it, its sums may come in any order."""
 
 
 def available() -> list[str]:
@@ -64,6 +71,39 @@ def _has_bfloat16(device: torch.device) -> bool:
         has = torch.cpu.get_capabilities()
         return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return False
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Let this process use only algorithms that give the same bits every time, until the block ends.
+
+    An operation that has none raises a ``RuntimeError`` that says so. What cuBLAS was told stays as it is: it does
+    not ask again.
+
+    Raises:
+        UserError: CUDA has begun in this process already, without what cuBLAS has to be told before.
+    """
+    if not wanted:
+        yield
+        return
+    if torch.cuda.is_initialized() and _WORKSPACE not in os.environ:  # type: ignore[no-untyped-call]
+        raise UserError(
+            f"train.deterministic = true: this process has used CUDA already; set {_WORKSPACE}=:4096:8 before that"
+        )
+    os.environ.setdefault(_WORKSPACE, ":4096:8")
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    enabled, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    torch.use_deterministic_algorithms(True)
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        cudnn.benchmark, cudnn.deterministic = before
 
 
 def synchronise(device: torch.device) -> None:

@@ -18,12 +18,16 @@ import logging
 import os
 import signal
 import sys
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is there to be saved before a run begins: no traceback
+
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from engine import order, run_dir
 from engine.allocator import keep_freed_memory
@@ -49,6 +53,9 @@ _EXIT: dict[Outcome, int] = {
     "diverged": EXIT_DIVERGED,
 }
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 0.3
+"""How long a run that has not begun may take to notice that it is to end: importing torch takes longer."""
+_STOPPED_BEFORE = "stopped before the run began; nothing was written"
 
 
 def run_in_foreground(
@@ -68,7 +75,8 @@ def run_in_foreground(
         sinks: listeners besides the run's own files.
         on_run_dir: told when the run's folder is there.
 
-    The first SIGINT, SIGTERM or SIGHUP saves a checkpoint and ends the run; a second ends the process at once.
+    The first SIGINT, SIGTERM or SIGHUP saves a checkpoint and ends the run; where it has not begun and does not end
+    soon, the process. A second signal ends the process at once. After a signal the process ends with the run.
 
     Raises:
         UserError: the run could not begin.
@@ -86,14 +94,14 @@ def run_in_foreground(
     thread = EngineThread(config, runs=runs, resume=resume, sinks=sinks, control=control, on_run_dir=begin)
     with _signals_stop(control) as received:
         thread.start()
-        _attend(thread, control, begun)
+        _attend(thread, control, begun, received)
     try:
         finished = thread.result()
     except StoppedBeforeStart:
-        print("stopped before the run began; nothing was written", file=sys.stderr)
-        return 128 + received[0] if received else EXIT_OK
+        print(_STOPPED_BEFORE, file=sys.stderr)
+        return _end(128 + received[0]) if received else EXIT_OK
     if received and finished.outcome == "stopped":
-        return 128 + received[0]
+        _end(128 + received[0])
     if finished.outcome == "completed" and finished.target_missed:
         return EXIT_MISSED
     return _EXIT[finished.outcome]
@@ -111,11 +119,21 @@ def _log_to(run: RunDir) -> None:
         logger.propagate = False
 
 
-def _attend(thread: EngineThread, control: Control, begun: list[tuple[RunDir, ControlFile]]) -> None:
+def _attend(
+    thread: EngineThread,
+    control: Control,
+    begun: list[tuple[RunDir, ControlFile]],
+    received: list[signal.Signals],
+) -> None:
     """Until the run ends: say that it is alive, and pass on what other processes ask of it."""
-    beaten = 0.0
+    beaten = waited = 0.0
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
+        if received and not begun:
+            waited += _POLL_SECONDS
+            if waited > _PATIENCE_SECONDS:
+                print(_STOPPED_BEFORE, file=sys.stderr)
+                _end(128 + received[0])
         for run, messages in begun:  # none until the data is ready, then one
             for message in messages.read():
                 control.send(message)
@@ -124,9 +142,18 @@ def _attend(thread: EngineThread, control: Control, begun: list[tuple[RunDir, Co
                 run.beat()
 
 
+def _end(status: int) -> NoReturn:
+    """End the process now: Python would wait for an import to end, and takes long to take torch apart."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or nobody reads it
+            stream.flush()
+    os._exit(status)
+
+
 @contextmanager
 def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
-    """Turn the first signal into a message to stop; the second ends the process."""
+    """Turn the first signal into a message to stop; the second ends the process, also on its last way."""
     received: list[signal.Signals] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -143,7 +170,7 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
     try:
         yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in before.items() if not received else ():
             signal.signal(number, handler)
 
 

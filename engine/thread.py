@@ -21,6 +21,7 @@ from engine.run_dir import DEFAULT_RUNS, RunDir
 from engine.sinks import Sink
 from engine.sinks.log_file import LogFileSink
 from engine.sinks.metrics import MetricsSink
+from engine.sinks.tensorboard import TensorBoardSink
 from engine.summary import read_summary
 from engine.text import one_line
 
@@ -182,6 +183,8 @@ class EngineThread(threading.Thread):
         log = EventLog(run.events, self._patience)
         metrics = MetricsSink(run.metrics, history, self._patience)
         own: list[Sink] = [log, metrics, LogFileSink(run.log, history, self._patience)]
+        if self.config.telemetry.tensorboard:
+            own.append(TensorBoardSink(run.tensorboard, run.events))
         self._own_files = len(own)
         self._sinks = [*own, *self._sinks]
         if self._on_run_dir is not None:

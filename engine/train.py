@@ -7,6 +7,7 @@ from engine.config import RunConfig
 from engine.control import Control
 from engine.data.dataset import Dataset
 from engine.data.sources import load
+from engine.devices import deterministic
 from engine.events import Event
 from engine.loop import Trainer
 from engine.run_dir import DEFAULT_RUNS
@@ -31,6 +32,7 @@ def train(
     Raises:
         UserError: before ``run_started``, where the run cannot begin.
     """
-    data = dataset if dataset is not None else (yield from load(config.data, config.train.seed))
-    weights = (yield from load_weights(config.weights.source, runs)) if config.weights.source else None
-    yield from Trainer(config, data, control or Control(), weights=weights).events()
+    with deterministic(config.train.deterministic):
+        data = dataset if dataset is not None else (yield from load(config.data, config.train.seed))
+        weights = (yield from load_weights(config.weights.source, runs)) if config.weights.source else None
+        yield from Trainer(config, data, control or Control(), weights=weights).events()

@@ -172,6 +172,9 @@ class TrainConfig(Part):
     compile: bool = False
     """Whether the network goes through torch.compile: a few per cent faster on the CPU, more on CUDA, for 5 to
     60 s at the start; the run says how long. Where it fails, the network is trained as it is."""
+    deterministic: bool = False
+    """Whether a GPU uses only algorithms that give the same bits every time, which are slower; the CPU does so
+    anyway. An operation that has none ends the run."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights a step; 0: none. With it, the average is
@@ -197,6 +200,8 @@ class TelemetryConfig(Part):
     """Whether the gradient norm of every block is measured."""
     system_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 2.0
     """Seconds between readings of device and host use."""
+    tensorboard: bool = False
+    """Whether a TensorBoard event file is written while it trains, to `tensorboard/` in the run's folder."""
 
 
 class RunConfig(Part):

@@ -4,8 +4,10 @@ Each image is transformed with random numbers seeded by (seed, epoch, image), so
 whatever the number of workers.
 """
 
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +47,7 @@ class StreamTrainBatches:
             num_workers=workers,
             pin_memory=device.type == "cuda",
             persistent_workers=workers > 0,
-            worker_init_fn=_leave_signals_to_parent,
+            worker_init_fn=_depend_on_parent,
             generator=generator(config.train.seed, "loader"),
         )
 
@@ -130,8 +132,19 @@ class _Images(TorchDataset[tuple[Tensor, int]]):
         return moved
 
 
-def _leave_signals_to_parent(worker: int) -> None:  # noqa: ARG001 - the loader passes it
-    """A signal reaches every process of a group; the run decides what it means, and tells its workers itself."""
+def _depend_on_parent(worker: int) -> None:  # noqa: ARG001 - the loader passes it
+    """Leave signals to the run and end with it, however it ends.
+
+    A signal reaches every process of a group; the run decides what it means, and tells its workers itself. A worker
+    that lived on would keep the lock of the run, which it inherits.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+    os._exit(1)

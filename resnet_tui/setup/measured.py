@@ -88,7 +88,7 @@ class Measured:
 def _work(config: RunConfig) -> tuple[object, ...]:
     """Return what decides how long an epoch takes, besides the device."""
     train = config.train
-    how = train.precision, train.fused, train.compile
+    how = train.precision, train.fused, train.compile, train.deterministic
     return config.model, config.data, train.batch_size, how, config.optim.accumulate
 
 
