@@ -6,18 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.console import RenderableType
 from textual import on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Static
+from textual.worker import WorkerFailed
 
 from engine.folders import config_folder
 from resnet_tui import settings as kept
 from resnet_tui.ascii_filter import AsciiFilter
+from resnet_tui.gate import Gate
 from resnet_tui.messages import LooksChanged, OpenRun, ReplayRun, RunLikely, StartRun
-from resnet_tui.run.source import NewRun, ReplayedRun, RunSource, WatchedRun
+from resnet_tui.run.source import ComparedRuns, NewRun, ReplayedRun, RunSource, WatchedRun
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
@@ -43,6 +46,15 @@ class Dashboard(App[None]):
         Binding("q", "leave", "quit", id="app.quit", tooltip="quit; a live run is asked about"),
         Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_anywhere", show=False, priority=True),
         Binding(
+            "ctrl+z",
+            "suspend_process",
+            "stop",
+            id="app.suspend",
+            tooltip="back to the shell; fg comes back here",
+            show=False,
+            priority=True,
+        ),
+        Binding(
             "ctrl+p",
             "command_palette",
             "commands",
@@ -53,12 +65,14 @@ class Dashboard(App[None]):
         ),
     ]
 
-    def __init__(self, runs: Path, source: RunSource | None = None, *, ascii_only: bool = False) -> None:
+    def __init__(
+        self, runs: Path, source: RunSource | ComparedRuns | None = None, *, ascii_only: bool = False
+    ) -> None:
         """Prepare a session.
 
         Args:
             runs: the folder of runs.
-            source: the run to begin with; None: the set-up screen.
+            source: the run to begin with, or several to compare; None: the set-up screen.
             ascii_only: whether to draw with nothing but ASCII.
         """
         super().__init__()
@@ -69,7 +83,7 @@ class Dashboard(App[None]):
         self._folder = config_folder()
         self.settings = kept.read(self._folder / "dashboard.toml")
         self._keys, self._keys_problem = kept.read_keys(self._folder / "keys.toml")
-        self._ascii = AsciiFilter()
+        self._gate, self._ascii = Gate(), AsciiFilter()
         self.signals: Signals | None = None
         """Set by who runs the app in a terminal of its own."""
         self._run: RunScreen | None = None
@@ -81,7 +95,7 @@ class Dashboard(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what every line goes through on its way to the terminal."""
-        filters = super().get_line_filters()
+        filters = [*super().get_line_filters(), self._gate]
         return [*filters, self._ascii] if self.ascii_only else filters
 
     def compose(self) -> ComposeResult:
@@ -100,7 +114,9 @@ class Dashboard(App[None]):
     async def _open(self) -> None:
         """Show the first screen."""
         self.call_after_refresh(_collect_garbage_again)
-        if self._source is not None:
+        if isinstance(self._source, ComparedRuns):
+            await self._show_compared(self._source)
+        elif self._source is not None:
             await self._show_run(self._source)
         else:
             await self.switch_mode("setup")
@@ -145,6 +161,13 @@ class Dashboard(App[None]):
         )
         self.add_mode("run", lambda: screen)
         await self.switch_mode("run")
+
+    async def _show_compared(self, source: ComparedRuns) -> None:
+        """Compare runs; to leave that is to go to the list of all."""
+        from resnet_tui.screens.compare import CompareScreen
+
+        await self.switch_mode("runs")
+        await self.push_screen(CompareScreen(source.runs))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
         """Offer only screens that are not the one in front, and a run only once one is open."""
@@ -245,6 +268,25 @@ class Dashboard(App[None]):
     def leave(self) -> None:
         """End the session."""
         self.exit()
+
+    # Errors that nobody expected ---------------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the session though nobody expected it."""
+        error = self._exception
+        return error.error if isinstance(error, WorkerFailed) else error
+
+    def _fatal_error(self) -> None:
+        """End the session; who runs it tells why, without what Textual would show: the values of all variables."""
+        self._close_messages_no_wait()
+
+    def panic(self, *_renderables: RenderableType) -> None:
+        """End the session likewise over an error that would draw itself, or because keys cannot be read any more."""
+        if self._exception is None:
+            self._handle_exception(OSError("the terminal cannot be read any more"))
+        else:
+            self._fatal_error()
 
     def on_unmount(self) -> None:
         """Keep the settings, however the session ends, and let go of a process that waits for a run."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.run_dir import RunDir
-    from resnet_tui.run.source import RunSource
+    from resnet_tui.run.source import ComparedRuns, RunSource
 
 
 def has_terminal() -> bool:
@@ -34,8 +34,14 @@ def need_terminal(command: str) -> None:
         )
 
 
-def open_dashboard(runs: Path | None, source: RunSource | None, *, ascii_only: bool) -> int:
+def open_dashboard(runs: Path | None, source: RunSource | ComparedRuns | None, *, ascii_only: bool) -> int:
     """Run a session on the folder ``runs``, None for the usual one, and return its exit status."""
+    from resnet_tui.guardian import guarded
+
+    return guarded(lambda: _session(runs, source, ascii_only=ascii_only), on_killed=lambda: _tell_of_latest(runs))
+
+
+def _session(runs: Path | None, source: RunSource | ComparedRuns | None, *, ascii_only: bool) -> int:
     gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
     from engine.courtesy import give_way
     from engine.run_dir import DEFAULT_RUNS
@@ -46,9 +52,26 @@ def open_dashboard(runs: Path | None, source: RunSource | None, *, ascii_only: b
     app = Dashboard(runs or DEFAULT_RUNS, source, ascii_only=ascii_only)
     app.signals = Signals(app)
     app.run()
-    if app.left is not None:
-        print(f"{app.left.name} trains on; come back with: resnet-tui watch {shlex.quote(_short(app.left))}")
+    if app.failure is not None:
+        from resnet_tui.crash import report
+
+        report(app.failure)
+        _tell_of_latest(runs)
+    elif app.left is not None:
+        _tell(app.left)
     return app.return_code or 0
+
+
+def _tell_of_latest(runs: Path | None) -> None:
+    """Say of the latest run in ``runs`` that it goes on, if it does."""
+    from engine.run_dir import DEFAULT_RUNS, iterate
+
+    if alive := [run for run in iterate(runs or DEFAULT_RUNS) if run.is_alive()]:
+        _tell(alive[-1])
+
+
+def _tell(run: RunDir) -> None:
+    print(f"{run.name} trains on; come back with: resnet-tui watch {shlex.quote(_short(run))}")
 
 
 def _short(run: RunDir) -> str:

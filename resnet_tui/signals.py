@@ -12,6 +12,8 @@ from typing import Any
 
 from textual.app import App
 
+from resnet_tui.guardian import in_foreground
+
 _ENDING = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
 _PATIENCE = 1.5
 """Seconds after which a program whose terminal has gone ends all the same."""
@@ -57,7 +59,9 @@ class Signals:
             self._stop(number, frame)
 
     def _continues(self, number: int, frame: FrameType | None) -> None:
-        if self._stopped and callable(self._go_on):
+        if not in_foreground():  # there is nothing to draw on
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif self._stopped and callable(self._go_on):
             self._stopped = False
             self._go_on(number, frame)
         else:

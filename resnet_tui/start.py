@@ -4,7 +4,12 @@ Typer and the commands take a tenth of a second to import, which a person who ju
 """
 
 import os
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while modules are imported: no traceback
+
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -28,6 +33,8 @@ def main() -> NoReturn:
 
 def _guarded(run: Callable[[], int | None]) -> int:
     """Run, wording what goes wrong for a person; return the exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return run() or 0
     except UserError as error:
@@ -40,6 +47,7 @@ def _guarded(run: Callable[[], int | None]) -> int:
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         os._exit(1)  # a stream that cannot be flushed would complain once more
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one says nothing new
         print("interrupted", file=sys.stderr)
         # Nothing runs here that would have to be saved: a run's host has handlers of its own.
         os._exit(130)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -15,6 +16,42 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+_SWITCHES = {
+    "mouse": (b"\x1b[?1000h", b"\x1b[?1000l"),
+    "mouse moves": (b"\x1b[?1003h", b"\x1b[?1003l"),
+    "mouse in decimals": (b"\x1b[?1015h", b"\x1b[?1015l"),
+    "mouse in decimals, better": (b"\x1b[?1006h", b"\x1b[?1006l"),
+    "mouse in pixels": (b"\x1b[?1016h", b"\x1b[?1016l"),
+    "focus": (b"\x1b[?1004h", b"\x1b[?1004l"),
+    "bracketed paste": (b"\x1b[?2004h", b"\x1b[?2004l"),
+    "size in band": (b"\x1b[?2048h", b"\x1b[?2048l"),
+    "half a picture": (b"\x1b[?2026h", b"\x1b[?2026l"),
+    "long lines": (b"\x1b[?7l", b"\x1b[?7h"),
+    "cursor": (b"\x1b[?25l", b"\x1b[?25h"),
+}
+"""What switches on something that a shell does not expect, and what switches it off."""
+ANSWER = "\x1b[?2048;2$y"
+"""Of a terminal that can tell its size in band, and the mouse in pixels, to the dashboard's question."""
+
+
+def left_on(output: bytes) -> list[str]:
+    """Return what a terminal that has got ``output`` has switched on still."""
+    wrong = [name for name, (on, off) in _SWITCHES.items() if output.rfind(on) > output.rfind(off)]
+    screen, keyboard = "main", {"main": 0, "alternate": 0}  # how deep the stack of keyboard modes is
+    for found in re.findall(rb"\x1b\[(?:\?1049[hl]|>\d+u|<u)", output):
+        if found.endswith(b"u"):
+            deeper = 1 if b">" in found else -1
+            keyboard[screen] += deeper if screen == "main" else max(deeper, -keyboard[screen])
+        else:
+            screen = "alternate" if found.endswith(b"h") else "main"
+    return [
+        *wrong,
+        *(["alternate screen"] if screen == "alternate" else []),
+        *(["keyboard mode"] if keyboard["main"] else []),  # below 0: one of the shell's own was taken
+    ]
 
 
 class Terminal:
@@ -40,6 +77,7 @@ class Terminal:
         """
         kept = {} if settings is None else {"RESNET_TUI_CONFIG": str(settings)}
         self.master, self._slave = pty.openpty()
+        self._open = [self.master, self._slave]
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.before: list[Any] = termios.tcgetattr(self._slave)
         self.output = b""
@@ -105,21 +143,18 @@ class Terminal:
 
     def restored(self) -> list[str]:
         """Return what of the terminal's state was not put back, from the bytes and from the line's settings."""
-        switches = {
-            "alternate screen": (b"\x1b[?1049h", b"\x1b[?1049l"),
-            "mouse": (b"\x1b[?1000h", b"\x1b[?1000l"),
-            "mouse moves": (b"\x1b[?1003h", b"\x1b[?1003l"),
-            "bracketed paste": (b"\x1b[?2004h", b"\x1b[?2004l"),
-            "cursor": (b"\x1b[?25l", b"\x1b[?25h"),
-        }
-        wrong = [
-            name
-            for name, (taken, given_back) in switches.items()
-            if self.output.rfind(taken) > self.output.rfind(given_back)
-        ]
+        wrong = left_on(self.output)
         if termios.tcgetattr(self._slave)[:4] != self.before[:4]:
             wrong.append("line settings")
         return wrong
+
+    def dashboard(self) -> int:
+        """Return the process that draws; the one that was started is its guardian."""
+        deadline = time.monotonic() + 30
+        while not (children := psutil.Process(self.pid).children()):
+            assert time.monotonic() < deadline
+            self.read(0.001)
+        return children[0].pid
 
     def close(self) -> None:
         """End what is left."""
@@ -127,9 +162,12 @@ class Terminal:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
-        for descriptor in (self.master, self._slave):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as who closes a window does."""
+        while self._open:
+            os.close(self._open.pop())
 
     def __enter__(self) -> Terminal:
         return self

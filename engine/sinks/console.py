@@ -141,8 +141,9 @@ class ConsoleSink:
         paused = self._summary.state == "paused"
         if paused or not 0 <= now - self._drawn < REFRESH_SECONDS:  # also after the clock was set back
             if not self._live.is_started:
-                self._live.start()
-                self._live.console.show_cursor()  # rich hides it; a process that is killed could not bring it back
+                with self._live.console:  # in one write: rich hides the cursor, which who is killed cannot undo
+                    self._live.start()
+                    self._live.console.show_cursor()
             self._live.update(live.view(self._summary, now), refresh=True)
             self._drawn = now
 

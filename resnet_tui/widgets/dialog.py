@@ -3,6 +3,7 @@
 from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -55,3 +56,7 @@ class Dialog(ModalScreen[Answer | None]):
     def compose_inside(self) -> ComposeResult:
         """Yield what is in the frame."""
         raise NotImplementedError
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Close with an answer; a second one, typed in the same moment, has nothing more to close."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()

@@ -15,6 +15,7 @@ class Keys(Footer):
 
     def compose(self) -> ComposeResult:
         """Yield the keys as Textual does, in another order."""
+        self.mutate_reactive(Footer.compact)  # lets go of the keys before, which would stay bound to it for good
         yield from sorted(super().compose(), key=_is_later)
 
 

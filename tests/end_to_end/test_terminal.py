@@ -69,8 +69,7 @@ def test_being_continued_without_having_been_stopped_changes_nothing(run: RunDir
 def test_a_terminal_that_is_closed_leaves_no_process(run: RunDir) -> None:
     terminal = watching(run)
     terminal.wait_for(b"completed")
-    for descriptor in (terminal.master, terminal._slave):
-        os.close(descriptor)
+    terminal.hang_up()
     deadline = time.monotonic() + 10
     while os.waitpid(terminal.pid, os.WNOHANG) == (0, 0):
         assert time.monotonic() < deadline
