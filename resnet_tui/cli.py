@@ -1,18 +1,64 @@
 """The command line: what commands there are."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from resnet_tui.commands import data, doctor, evaluate, export, presets, runs, shapes, train, watch
+from engine.text import one_line
+from resnet_tui.commands import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    lr_find,
+    presets,
+    report,
+    runs,
+    shapes,
+    train,
+    watch,
+)
 from resnet_tui.commands.options import Ascii
 from resnet_tui.commands.train import RunsDir
 from resnet_tui.session import has_terminal, open_dashboard
 
+_USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+"""The base of all errors about arguments, which typer keeps to itself."""
+
+
+class Commands(TyperGroup):
+    """Says what is wrong with the arguments in characters that a terminal shows."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Take the arguments apart."""
+        with _plain():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        with _plain():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _plain() -> Iterator[None]:
+    """Clean what an error quotes of the arguments: they can be names of files, which anyone may have chosen."""
+    try:
+        yield
+    except _USAGE_ERROR as error:
+        error.message = one_line(error.message)
+        raise
+
+
 app = typer.Typer(
     name="resnet-tui",
+    cls=Commands,
     help="Train residual networks in a terminal and watch what happens inside them.",
     epilog="Without a command, the dashboard opens: set up a run, train it, look inside.",
     invoke_without_command=True,
@@ -23,10 +69,13 @@ app = typer.Typer(
 app.command()(train.train)
 app.command(name="eval")(evaluate.evaluate)
 app.command()(export.export)
+app.command()(lr_find.lr_find)
 app.command()(shapes.shapes)
 app.command()(presets.presets)
 app.add_typer(data.app, name="data")
 app.command()(runs.runs)
+app.command()(compare.compare)
+app.command()(report.report)
 app.command()(watch.watch)
 app.command()(watch.replay)
 app.command()(doctor.doctor)

@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from engine import words
+from resnet_tui.run.series import LARGEST as LARGEST  # charts take it from here
 from resnet_tui.view import Axis
 
-LARGEST = 1e300
-"""Values beyond are left out: the difference of two of them would no longer be a number."""
+Kind = Axis | Literal["learning rate"]
+"""What stands on the lower axis; of learning rates, the logarithm to base 10."""
 SMALLEST = 1e-300
 """The smallest value on a logarithmic scale."""
 _TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200)
@@ -87,8 +89,11 @@ def y_ticks(axis: Span, count: int, *, percent: bool = False) -> list[tuple[floa
     return list(zip(values, _decimal_labels(values), strict=True))
 
 
-def x_ticks(axis: Span, count: int, kind: Axis) -> list[tuple[float, str]]:
+def x_ticks(axis: Span, count: int, kind: Kind) -> list[tuple[float, str]]:
     """Return at most about ``count`` round values on the axis and how they are written."""
+    if kind == "learning rate":
+        powers = _even(axis, max(1, math.ceil((axis.high - axis.low) / count)))
+        return [(power, _exponent(10**power)) for power in powers]
     if kind == "time":
         values = _spread(axis, count, _time_step)
         unit = next(unit for unit in (_DAY, 3600.0, 1.0) if all(value % unit == 0 for value in values))
@@ -100,8 +105,10 @@ def x_ticks(axis: Span, count: int, kind: Axis) -> list[tuple[float, str]]:
     return [(value, _short(value)) for value in values]
 
 
-def x_words(x: float, kind: Axis) -> str:
-    """Write a place on the axis in full, such as ``step 1,200``, ``epoch 3.25`` or ``3:07``."""
+def x_words(x: float, kind: Kind) -> str:
+    """Write a place on the axis in full, such as ``step 1,200``, ``learning rate 0.01`` or, of a time, ``3:07``."""
+    if kind == "learning rate":
+        return f"{kind} {words.learning_rate(10**x)}"
     if kind == "time":
         return words.duration(x)
     return f"{kind} {x:,.0f}" if kind == "step" else f"{kind} {x:.4g}"

@@ -7,11 +7,11 @@ from engine import words
 from engine.text import one_line
 from resnet_tui.charts.plot import Line, Plot
 from resnet_tui.run.compared import Compared, Quantity
-from resnet_tui.run.series import smoothed
+from resnet_tui.run.series import Bins, smoothed
+from resnet_tui.view import Axis
 
 COLOURS = ("#4ea1ff", "#f5a742", "#62d26f", "#c792ea", "#ff6b6b", "#4dd0c8")
 """A colour for each run; as many as can be compared."""
-Axis = Literal["epoch", "time"]
 _STROKES = 3
 """Runs told apart by their strokes; the others have markers, so that all can be told apart without colour."""
 _MARKERS = 16
@@ -37,8 +37,7 @@ def plot(
 
 def _lines(place: int, run: Compared, quantity: Quantity, axis: Axis) -> Iterator[Line]:
     """Yield the curve of a run; behind markers, where there are no more strokes."""
-    series = run.series(quantity)
-    bins = series.by_time() if axis == "time" else series.by_epoch(run.state.summary.steps_per_epoch)
+    bins = _bins(run, quantity, axis)
     xs, values = bins.xs, bins.means if quantity == "accuracy" else smoothed(bins.means, _SMOOTHING)
     marked = place >= _STROKES
     name, colour = str(place + 1), COLOURS[place % len(COLOURS)]
@@ -48,6 +47,13 @@ def _lines(place: int, run: Compared, quantity: Quantity, axis: Axis) -> Iterato
         yield Line(name=name, xs=xs[kept], lows=values[kept], highs=values[kept], colour=colour, points=True)
     # After its markers: of two lines of a name, values are read from the second.
     yield Line(name=name, xs=xs, lows=values, highs=values, colour=colour, dim=marked)
+
+
+def _bins(run: Compared, quantity: Quantity, axis: Axis) -> Bins:
+    series = run.series(quantity)
+    if axis == "epoch":
+        return series.by_epoch(run.state.summary.steps_per_epoch)
+    return series.by_step() if axis == "step" else series.by_time()
 
 
 class Figure(NamedTuple):
@@ -83,6 +89,88 @@ def _accuracy(label: str, accuracy: float | None) -> Figure:
     return Figure(label, words.percent(accuracy), accuracy, "higher")
 
 
+class Row(NamedTuple):
+    """A figure of every run."""
+
+    label: str
+    texts: tuple[str, ...]
+    """Empty where a run has not got it."""
+    best: str
+    """What the best of them says; empty where none is better than another."""
+
+
+def outcomes(runs: Mapping[int, Compared], names: Sequence[str]) -> Iterator[Row]:
+    """Yield what the runs reached and what they are.
+
+    Args:
+        runs: by their place, from 0; some may not be read yet.
+        names: of all runs, in their places.
+    """
+    columns = [
+        {figure.label: figure for figure in figures(runs[place])} if place in runs else {"run": Figure("run", name)}
+        for place, name in enumerate(names)
+    ]
+    unranked = _unranked(runs)
+    for label in dict.fromkeys(label for column in columns for label in column):
+        row = [column.get(label, Figure(label, "")) for column in columns]
+        best = "" if label in unranked else best_text(row)
+        yield Row(label, tuple(one_line(figure.text) for figure in row), one_line(best))
+
+
+def _unranked(runs: Mapping[int, Compared]) -> set[str]:
+    """Return the figures of which none is better than another, because they are not of the same images."""
+    if len({*_data(runs).values()}) > 1:
+        return {"best", "last", "average error"}
+    return {"best", "last"} if len({*_splits(runs).values()}) > 1 else set()
+
+
+def notes(runs: Mapping[int, Compared]) -> list[str]:
+    """Return what has to be known to read the figures of ``runs``, which are told by their place."""
+    data, splits = _data(runs), _splits(runs)
+    found = []
+    if len({*data.values()}) > 1:
+        found.append(
+            f"Different data ({_told(data)}): accuracies, errors and losses on different data cannot be compared, "
+            "only how they change."
+        )
+    if len({*splits.values()}) > 1:
+        found.append(f"Best and last are of different splits ({_told(splits)}); average error is of test images.")
+    for place, run in sorted(runs.items()):
+        if run.damaged:
+            found.append(f"Lines of the log of {place + 1} could not be read and count nothing: {run.damaged:,}.")
+    return found
+
+
+def _data(runs: Mapping[int, Compared]) -> dict[int, str]:
+    """Return in words the test images of each run that has started: as far as is known, equal ones are the same."""
+    return {
+        place: f"{config.data.dataset}: {summary.test_images:,} test, {_classes(summary.classes)}"
+        for place, run in sorted(runs.items())
+        if (config := (summary := run.state.summary).config) is not None
+    }
+
+
+def _classes(names: Sequence[str]) -> str:
+    return f"{len(names)} classes {one_line(', '.join(names), 24)}"
+
+
+def _splits(runs: Mapping[int, Compared]) -> dict[int, str]:
+    """Return which split chooses the best epoch of each run that has started."""
+    return {
+        place: {"val": "validation"}.get(summary.choosing_split, "test")
+        for place, run in sorted(runs.items())
+        if (summary := run.state.summary).config is not None
+    }
+
+
+def _told(texts: Mapping[int, str]) -> str:
+    """Write equal texts once: ``1 and 3: this; 2: that``."""
+    places: dict[str, list[str]] = {}
+    for place, text in texts.items():
+        places.setdefault(text, []).append(str(place + 1))
+    return "; ".join(f"{' and '.join(numbers)}: {text}" for text, numbers in places.items())
+
+
 def best_text(row: Sequence[Figure]) -> str:
     """Return what the best figure of a row says; empty where none is better than another, as far as is shown."""
     known = [figure for figure in row if figure.better and figure.value is not None]
@@ -92,19 +180,22 @@ def best_text(row: Sequence[Figure]) -> str:
     return max(known, key=lambda figure: sign * (figure.value or 0.0)).text
 
 
-def differing(runs: Sequence[Compared]) -> dict[str, tuple[str, ...]]:
-    """Return the settings that are not the same in all ``runs``, by dotted key; a dash where one has none such."""
+def differing(runs: Sequence[Compared]) -> dict[str, tuple[Any, ...]]:
+    """Return the settings that are not the same in all ``runs``, by dotted key; None where one has none such."""
     flat = [dict(_flat(run.listed.config.model_dump(mode="json"))) for run in runs if run.listed.config]
     keys = dict.fromkeys(key for settings in flat for key in settings)
-    rows = {key: tuple(settings.get(key, "-") for settings in flat) for key in keys}
-    return {key: row for key, row in rows.items() if len(set(row)) > 1}
+    rows = {key: tuple(settings.get(key) for settings in flat) for key in keys}
+    return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def setting_text(value: Any) -> str:
+    """Write a setting; a dash where there is none such."""
+    return "-" if value is None else one_line(str(value))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif value is None:
-            yield prefix + key, "-"
         else:
-            yield prefix + key, one_line(f"{value:g}" if isinstance(value, float) else str(value))
+            yield prefix + key, value

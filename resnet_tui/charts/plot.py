@@ -9,10 +9,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.text import one_line
-from resnet_tui.charts.axes import Span, span, value_words, x_ticks, x_words, y_ticks
+from resnet_tui.charts.axes import Kind, Span, span, value_words, x_ticks, x_words, y_ticks
 from resnet_tui.charts.grid import Grid
 from resnet_tui.charts.strokes import Canvas, Dash, Samples, curve, samples, visible
-from resnet_tui.view import Axis
 
 _MUTED = Style(dim=True)
 _LEAST = (16, 4)
@@ -78,8 +77,8 @@ class Plot:
     log_y: bool = False
     percent: bool = False
     """Whether values are fractions, written as per cent."""
-    x_kind: Axis = "step"
-    """The unit of the axis; time in seconds."""
+    x_kind: Kind = "step"
+    """The unit of the axis; time in seconds, learning rates as their logarithm to base 10."""
     cursor: float | None = None
     """Where values are read."""
 
@@ -301,7 +300,7 @@ def _name_mark(grid: Grid, canvas: Canvas, mark: Mark) -> None:
     )
 
 
-def _x_labels(canvas: Canvas, kind: Axis) -> str:
+def _x_labels(canvas: Canvas, kind: Kind) -> str:
     """Write the labels of the lower axis on one row, its unit at the end where there is room."""
     row = ""
     for value, label in x_ticks(canvas.x, max(1, canvas.columns // 10), kind):

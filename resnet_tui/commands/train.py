@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.sinks import Sink
 
 DEFAULT_PRESET = "quickstart"
-_RESUME_KEYS = {"train.epochs", "train.device", "train.target_accuracy", "data.dir"}
+_RESUME_KEYS = {"train.epochs", "train.device", "train.target_accuracy", "data.dir", "telemetry.tensorboard"}
 RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="RESNET_TUI_RUNS", help="Folder that holds the runs.")]
 
 
@@ -67,6 +67,9 @@ def train(
         str | None,
         typer.Option(help="Stop at this accuracy (0.95 for 95 %); exit 4 if missed.", metavar="FLOAT"),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write an event file for TensorBoard, too, below the run's folder.")
+    ] = False,
     assignments: Assignments = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with a run: its folder, its name, or last.", metavar="RUN")
@@ -80,7 +83,7 @@ def train(
     In the dashboard, or with --headless, and where there is no terminal, as lines of text.
 
     Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
-    Beside --resume stand only --epochs, --device, --data-dir and --target-accuracy.
+    Beside --resume stand only --epochs, --device, --data-dir, --target-accuracy and --tensorboard.
 
     Exit status: 0 success; 1 failure; 2 wrong usage or configuration; 3 diverged; 4 target missed;
     128+n ended by signal n, with a checkpoint saved.
@@ -101,12 +104,13 @@ def train(
             ("optim.lr", "--lr", lr),
             ("train.seed", "--seed", seed),
             ("train.target_accuracy", "--target-accuracy", target_accuracy),
+            ("telemetry.tensorboard", "--tensorboard", tensorboard or None),
         )
         if value is not None
     }
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
-    config = config_to_resume(run, flags) if run is not None else _new_config(preset, flags, runs_dir)
+    config = config_to_resume(run, flags) if run is not None else new_config(preset, flags, runs_dir)
     sources.check(config.data)
     if headless or json or not has_terminal():
         raise typer.Exit(_train(config, runs_dir, run, as_json=json))
@@ -115,7 +119,17 @@ def train(
     raise typer.Exit(open_dashboard(runs_dir, NewRun(config, run), ascii_only=ascii_only))
 
 
-def _new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
+def new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
+    """Return what a new run trains: flags over the preset over the defaults.
+
+    Args:
+        preset: its name or file; None: ``DEFAULT_PRESET``.
+        flags: what a person gave.
+        runs: the folder of runs, where weights may be.
+
+    Raises:
+        UserError: the preset, a flag or the weights are wrong.
+    """
     from engine import presets
     from engine.config_file import build_config
     from engine.errors import UserError
@@ -150,7 +164,8 @@ def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags
     if refused:
         raise UserError(
             f"--resume goes on with the run's own configuration, so {', '.join(refused)} cannot be given; "
-            "allowed beside it: --epochs, --device, --data-dir, --target-accuracy; without --resume a new run starts"
+            "allowed beside it: --epochs, --device, --data-dir, --target-accuracy, --tensorboard; without --resume a "
+            "new run starts"
         )
     return run_dir.find(runs_dir, resume)
 

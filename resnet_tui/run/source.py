@@ -1,4 +1,4 @@
-"""Where a run screen gets its run from: one that it starts, one that it watches, or a recorded one."""
+"""What a session begins with: a run that it starts, one that it watches, a recorded one, or several to compare."""
 
 from __future__ import annotations
 
@@ -67,4 +67,12 @@ class ReplayedRun:
         return self.run.name
 
 
+@dataclass(frozen=True)
+class ComparedRuns:
+    """There already, to be looked at side by side."""
+
+    runs: tuple[RunDir, ...]
+
+
 RunSource = NewRun | WatchedRun | ReplayedRun
+"""Of one run."""

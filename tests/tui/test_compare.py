@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_run import MadeRun
@@ -15,8 +16,12 @@ from engine.events import Event, RunStarted, encode
 from engine.run_dir import RunDir
 from resnet_tui.charts.comparison import Figure, best_text
 from resnet_tui.charts.plot import readings
+from resnet_tui.run.compared import on_one_scale
+from resnet_tui.run.gradient_history import GradientHistory
+from resnet_tui.run.state import RunState
 from resnet_tui.screens.compare import CompareScreen
 from resnet_tui.widgets.chart import Chart
+from resnet_tui.widgets.heat_map import HeatMap
 
 
 @pytest.fixture
@@ -49,6 +54,14 @@ def test_both_curves_stand_on_one_chart_over_epochs_or_time(pair: list[RunDir]) 
         assert accuracy.lines[0].xs[0] == pytest.approx(12.5)
         assert (accuracy.log_y, loss.log_y) == (False, True)
         assert "log scale" in app.seen()
+        await pilot.press("x")
+        await pilot.pause()
+        accuracy = charts(app)["test accuracy"].plot
+        assert (accuracy.x_kind, tuple(accuracy.lines[0].xs)) == ("step", (10, 20, 30))
+        assert "2 runs over steps" in app.seen()
+        await pilot.press("x")
+        await pilot.pause()
+        assert "2 runs over epochs" in app.seen()
 
     drive(CompareScreen(pair), steps)
 
@@ -64,6 +77,22 @@ def test_figures_stand_side_by_side_and_only_what_differs_is_named(pair: list[Ru
         assert "optim.momentum" not in rows
 
     drive(CompareScreen(pair), steps, (120, 50))
+
+
+def test_runs_of_different_data_have_a_note_and_none_is_the_best(pair: list[RunDir], tmp_path: Path) -> None:
+    def renamed(event: Event) -> Event:
+        return dataclasses.replace(event, classes=("cat", "dog")) if isinstance(event, RunStarted) else event
+
+    other = keep(tmp_path, "pets", map(renamed, MadeRun(1).whole([0.5])))
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await read(app, pilot, 3)
+        assert "Different data (1 and 2: digits" in app.seen()
+        assert "cat, dog" in app.seen()
+        best = next(line for line in app.seen().splitlines() if line.strip().startswith("best "))
+        assert "✓" not in best
+
+    drive(CompareScreen([*pair, other]), steps, (160, 50))
 
 
 def test_options_that_only_one_architecture_has_are_dashes(tmp_path: Path) -> None:
@@ -118,7 +147,7 @@ def test_every_size_shows_something(pair: list[RunDir], size: tuple[int, int]) -
     async def steps(app: Shown, pilot: Pilot[None]) -> None:
         await read(app, pilot)
         assert app.seen().strip()
-        await pilot.press("x", "down", "escape")
+        await pilot.press("x", "down", "g", "escape")
         await until(pilot, lambda: app.screen is not app.first)
 
     drive(CompareScreen(pair), steps, size)
@@ -179,6 +208,50 @@ def test_real_runs_have_gradients_too(tmp_path: Path) -> None:
         assert app.screen is app.first
 
     drive(CompareScreen(list(run_dir.iterate(tmp_path))), steps)
+
+
+def test_gradients_stand_side_by_side_on_one_scale(tmp_path: Path) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "resnet": {},
+        "plain": {"model__shortcut": "none"},
+        "frozen": {"telemetry__gradient_norms": False},
+    }
+    for name, settings in kinds.items():
+        train(tiny(name=name, **settings), tmp_path)
+    runs = sorted(run_dir.iterate(tmp_path), key=lambda run: "frozen" in run.name)
+
+    async def steps(app: Shown, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "reading" not in app.seen())
+        assert not app.first.query(HeatMap).first().region, "curves first"
+        await pilot.press("g")
+        await until(pilot, lambda: app.seen().count("stage1.block1") >= 2)
+        assert "gradients on one scale" in app.seen()
+        assert all(f"{place} {run.name[:10]}" in app.seen() for place, run in enumerate(runs, 1))
+        assert "gradient norms are switched off" in app.seen()
+        legend = next(line for line in app.seen().splitlines() if re.match(r" +0\.\d+ +\d", line))
+        first, second = legend[:66].split(), legend[66:132].split()
+        assert first == second, "the same ends and the same decades between them"
+
+        maps = app.first.query(HeatMap)
+        await pilot.click(maps[0], offset=(30, 5))
+        await until(pilot, lambda: all("│" in str(one.render_line(4).text) for one in maps[:2]))
+        await pilot.press("escape", "g")
+        await until(pilot, lambda: "gradients on one scale" not in app.seen())
+        assert app.screen is app.first
+
+    drive(CompareScreen(runs), steps, (200, 50))
+
+
+def test_one_scale_holds_what_every_run_has_and_changes_none() -> None:
+    states = {place: RunState() for place in range(3)}
+    for place, norms in ((0, (0.01, 0.1)), (2, (0.1, 10.0))):
+        states[place].gradients = GradientHistory(("stem", "head"))
+        states[place].gradients.add(1, 1.0, norms)
+    before = {place: state.gradients.spread() for place, state in states.items()}
+    shown = on_one_scale(states)
+    assert all(state.gradients.spread() == pytest.approx((-2.0, 1.0)) for state in shown.values())
+    assert shown[2].gradients.latest == (0.1, 10.0)
+    assert {place: state.gradients.spread() for place, state in states.items()} == before
 
 
 def test_a_live_run_is_followed_until_it_ends(pair: list[RunDir], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from engine import presets
 from engine.config import ARCHITECTURES, RunConfig
 from engine.config_file import build_config
 from engine.literature import published_on
-from resnet_tui.commands.train import _new_config
+from resnet_tui.commands.train import new_config
 from resnet_tui.setup.depths import nearest_depth, next_depth
 from resnet_tui.setup.draft import Draft
 from resnet_tui.setup.fields import FIELDS, PRESET
@@ -59,7 +59,7 @@ def test_a_draft_becomes_the_run_that_the_command_would_train() -> None:
         "optim.lr": ("--lr", "0.05"),
     }
 
-    assert draft.result(Path("runs")) == _new_config("quickstart", flags, Path("runs"))
+    assert draft.result(Path("runs")) == new_config("quickstart", flags, Path("runs"))
     assert draft.name == "resnet56-synthetic"
 
 
