@@ -50,7 +50,8 @@ def main() -> None:
         for batch in arguments.batch if name == "ResNet-20" else [128]:
             found = run(*flags, size=_MEMORY_IMAGES, batch=batch, epochs=1, most=_MEMORY_IMAGES // batch // 4 + 2)
             more = found.peak_bytes - nothing.peak_bytes
-            print(f"| {name}, {batch:,} | {mib(found.peak_bytes)} | {mib(more)} | {mib(found.kept_bytes)} |", flush=True)
+            cells = (f"{name}, {batch:,}", *map(mib, (found.peak_bytes, more, found.kept_bytes)))
+            print(f"| {' | '.join(cells)} |", flush=True)
     print("\n| training images | epoch | training | evaluation | the rest | images/s |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for size in arguments.size:

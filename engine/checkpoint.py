@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from engine.config import RunConfig
 from engine.errors import UserError, WorldError
 from engine.files import write_atomic
+from engine.regular import open_regular
 from engine.run_dir import RunDir
 from engine.schedule import RateState
 from engine.text import one_line
@@ -85,12 +86,12 @@ def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
     """
     name = one_line(str(path))
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_regular(path), safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
         raise WorldError(f"{name}: there is no such checkpoint") from None
-    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
         raise WorldError(f"{name}: damaged, or no checkpoint: {one_line(str(error), 200)}") from error
     if header.get("format") != FORMAT:
         raise WorldError(f"{name}: not a checkpoint of resnet-tui ({FORMAT})")

@@ -1,11 +1,14 @@
 """A network's training pass through torch.compile where it is asked for and works, else as it is."""
 
+import contextlib
 import logging
+import os
 import time
 
 import torch
 from torch import Tensor, nn
 
+from engine.data.cache import cache_folder
 from engine.text import one_line
 
 _log = logging.getLogger(__name__)
@@ -20,6 +23,7 @@ class Compiled:
 
     def __init__(self, model: nn.Module, device: torch.device, batch: int) -> None:
         """``batch``: the images of a full batch."""
+        _keep_to_ourselves()
         self._model, self._batch = model, batch
         # On CUDA a step becomes a graph: one launch instead of hundreds.
         self._compiled = torch.compile(
@@ -57,3 +61,13 @@ class Compiled:
         torch.compiler.reset()
         reason = one_line(str(error).strip().partition("\n")[0], 200)
         return f"torch.compile failed, so the network is trained as it is: {type(error).__name__}: {reason}"
+
+
+def _keep_to_ourselves() -> None:
+    """Let torch keep what it compiles in the user's cache: it unpickles and runs that, and its usual place is a name
+    in the folder for temporary files that anyone on the machine could have taken first.
+    """
+    folder = cache_folder() / "compiled"
+    with contextlib.suppress(OSError):  # torch says so itself
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))

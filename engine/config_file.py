@@ -19,9 +19,10 @@ from engine.config import ARCHITECTURES, RunConfig
 from engine.config.base import RuleError
 from engine.errors import ConfigError
 from engine.text import one_line
+from engine.toml_file import read_toml_file
 
 Tree = dict[str, Any]
-MAX_FILE_BYTES = 1 << 20
+_QUOTES = "'\""
 _PLAIN_WORDS = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",
@@ -56,21 +57,16 @@ def read_toml(path: Path) -> Tree:
     """Read a configuration file.
 
     Raises:
-        ConfigError: it cannot be read, is larger than 1 MiB, or is not TOML (with the line).
+        ConfigError: it cannot be read, is larger than 64 KiB, or is not TOML (with the line).
     """
     name = one_line(str(path))
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+        return read_toml_file(path)
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise ConfigError(f"{name}: larger than 1 MiB, which no configuration is")
-    try:
-        return tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not UTF-8 text at byte {error.start}; save it as UTF-8") from error
-    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
+    except ValueError as error:  # also an integer of thousands of digits
         raise ConfigError(f"{name}: not valid TOML: {one_line(str(error), 200)}") from error
 
 
@@ -194,8 +190,16 @@ def _text(details: ErrorDetails, parts: list[str], arch: str) -> str:
         return one_line(f"[{key}] {message}" if key else message)
     if details["type"] == "literal_error":
         choices = _choices_of(parts, arch)
-        message = f"allowed: {', '.join(choices)}{nearest(str(value), choices)}"
-    return one_line(f"{key} = {value!r}: {message}")
+        message = f"allowed: {', '.join(choices)}{nearest(_written(value)[:100].strip(_QUOTES), choices)}"
+    return one_line(f"{key} = {_written(value)}: {message}")
+
+
+def _written(value: object) -> str:
+    """Write a value of any kind, unless it is too deep or too long for that."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):  # tables in tables; a number of thousands of digits
+        return "(too large to be shown)"
 
 
 def _unknown_arch(model: Any, sources: Mapping[str, str], file: str) -> Problem:

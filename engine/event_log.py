@@ -8,6 +8,7 @@ from engine.condensed_log import condensed
 from engine.events import CheckpointSaved, Event, RunFinished, decode_line, encode
 from engine.files import append
 from engine.patience import Writing, at_once
+from engine.regular import open_regular
 
 MAX_LINE_BYTES = 16 << 20
 _CHUNK = 1 << 20
@@ -77,7 +78,7 @@ class EventReader:
             OSError: the file is there but cannot be read.
         """
         try:
-            file = self._path.open("rb")
+            file = open_regular(self._path)
         except FileNotFoundError:
             return
         with file:
@@ -113,6 +114,6 @@ def _ends_with_newline(path: Path) -> bool:
     """Whether a line can begin where ``path`` ends; where there is none, too."""
     if not path.exists() or not path.stat().st_size:
         return True
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(-1, os.SEEK_END)
         return file.read() == b"\n"

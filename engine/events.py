@@ -30,6 +30,7 @@ from engine.config import RunConfig
 
 Int = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """As large as any count of a run; what is larger in a file is damage, and no arithmetic has to mind it."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Split = Literal["train", "val", "test"]
 Outcome = Literal["completed", "stopped", "failed", "diverged"]
 
@@ -244,7 +245,7 @@ class Evaluated(Header):
     """None for ten classes or fewer."""
     per_class: tuple[float, ...]
     """Accuracy of each class; NaN for one without images."""
-    confusion: tuple[tuple[Int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
     """Rows: true class; columns: predicted class."""
     images: Int
     seconds: float
@@ -341,8 +342,8 @@ _adapter: TypeAdapter[Event] = TypeAdapter(
 
 
 def encode(event: Event) -> bytes:
-    """Return one line of strict JSON; non-finite numbers become the strings NaN, Infinity, -Infinity."""
-    return _adapter.dump_json(event) + b"\n"
+    """Return one line of strict JSON in ASCII; non-finite numbers become the strings NaN, Infinity, -Infinity."""
+    return _adapter.dump_json(event, ensure_ascii=True) + b"\n"
 
 
 def decode(line: bytes) -> Event:

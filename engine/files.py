@@ -14,19 +14,19 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: P
     Args:
         path: the file.
         write: gives its content.
-        previous: where the file is kept that was at ``path`` before; at every instant one of the two is there.
+        previous: where the file is kept that was at ``path`` before. What is there gives way only once the new one
+            is in place, for the one in between may be damaged.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; ``path`` is then as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with beside.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        if previous is not None and path.exists():
-            path.replace(previous)
+        before = _second_name(path, previous) if previous is not None and path.exists() else None
         beside.replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -34,7 +34,26 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: P
         if isinstance(error, OSError):
             error.filename = str(path)  # what a person asked for, not the file beside it
         raise
+    if before is not None and previous is not None:
+        with contextlib.suppress(OSError):  # the one before stays
+            before.replace(previous)
     sync_folder(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _second_name(path: Path, previous: Path) -> Path | None:
+    """Give the file at ``path`` a name beside ``previous``; where none has two, it becomes ``previous`` at once."""
+    name = _beside(previous)
+    try:
+        name.unlink(missing_ok=True)
+        name.hardlink_to(path)
+    except OSError:
+        path.replace(previous)
+        return None
+    return name
 
 
 def remove_unfinished(path: Path) -> None:

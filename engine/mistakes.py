@@ -13,6 +13,7 @@ from pydantic import Base64Bytes, Field, TypeAdapter
 
 from engine.events import Split
 from engine.files import write_atomic
+from engine.regular import read_regular
 
 MOST = 40
 """How many are kept."""
@@ -85,13 +86,6 @@ def write(path: Path, mistakes: Mistakes) -> None:
 def read(path: Path) -> Mistakes | None:
     """Return what the file at ``path`` holds, or None where there is none or it is damaged."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_FILE_BYTES + 1)
-    except OSError:
-        return None
-    if len(raw) > _MAX_FILE_BYTES:
-        return None
-    try:
-        return _adapter.validate_json(raw)
-    except ValueError:
+        return _adapter.validate_json(read_regular(path, _MAX_FILE_BYTES))
+    except (OSError, ValueError):
         return None

@@ -11,7 +11,9 @@ from engine.config_file import Tree, build_config, nearest, read_toml, to_toml
 from engine.errors import ConfigError, WorldError
 from engine.files import write_text
 from engine.folders import VARIABLE, config_folder
+from engine.regular import read_regular
 from engine.text import clean, one_line
+from engine.toml_file import MOST_BYTES
 
 
 def folder() -> Path:
@@ -112,7 +114,7 @@ def save(name: str, config: RunConfig, comment: str = "", *, replace: bool = Fal
 
 def description(path: Path) -> str:
     """Return the comment at the top of a preset's file, without its marks."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_regular(path, MOST_BYTES).decode("utf-8", errors="replace").splitlines()
     top = [
         line.lstrip("# ").rstrip()
         for line in lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]

@@ -28,6 +28,7 @@ from engine.config import RunConfig
 from engine.config_file import build_config, read_toml, to_toml
 from engine.errors import UserError, WorldError
 from engine.files import remove_unfinished, write_text
+from engine.regular import open_regular
 from engine.text import one_line
 
 if TYPE_CHECKING:
@@ -83,13 +84,22 @@ class RunDir:
         """Become the run's only writer until ``release`` or the end of the process.
 
         Raises:
-            UserError: another process is training it.
+            UserError: another process is training it, or what it would write leads out of its folder.
             WorldError: its folder cannot be written.
         """
+        self._check_own()
         self._take_lock()
         self.beat()
         for written in (self.config_file, self.metrics, self.mistakes, self.last, self.previous, self.best):
             remove_unfinished(written)
+
+    def _check_own(self) -> None:
+        """Refuse a link in the place of what is written in place: it would be written where that leads."""
+        for path in (self.events, self.metrics, self.log, self.control, self.heartbeat, self.path / "lock"):
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise UserError(f"run {self.name}: {path.name} is a link or no file: nothing is written; remove it")
+        if self.checkpoints.is_symlink():
+            raise UserError(f"run {self.name}: {self.checkpoints.name} is a link: nothing is written; remove it")
 
     def release(self) -> None:
         """Let another process have the run."""
@@ -111,7 +121,7 @@ class RunDir:
     def trouble(self) -> str:
         """Return what a run that is alive waits for, in words fit for a terminal; empty: nothing."""
         try:
-            with self.heartbeat.open("rb") as file:
+            with open_regular(self.heartbeat) as file:
                 _, _, said = file.read(_HEARTBEAT_BYTES).partition(b"\n")
         except OSError:
             return ""
@@ -129,7 +139,7 @@ class RunDir:
         import fcntl
 
         try:
-            with (self.path / "lock").open("rb") as lock:
+            with open_regular(self.path / "lock") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back as the file is closed
         except FileNotFoundError:
             return False
@@ -219,7 +229,7 @@ def find(runs: Path, wanted: str) -> RunDir:
         UserError: there is none.
     """
     if wanted == "last":
-        if existing := list(iterate(runs)):
+        if existing := [run for run in iterate(runs) if os.access(run.config_file, os.R_OK)]:
             return existing[-1]
         raise UserError(f"there is no run in {one_line(str(runs))} yet; start one with resnet-tui train")
     path = Path(wanted)
@@ -240,8 +250,23 @@ def find(runs: Path, wanted: str) -> RunDir:
 
 
 def iterate(runs: Path) -> Iterator[RunDir]:
-    """Yield the runs in ``runs``, oldest first; none where there is no such folder."""
-    if runs.is_dir():
-        for path in sorted(runs.iterdir()):
-            if (path / "config.toml").is_file():
-                yield RunDir(path)
+    """Yield the runs in ``runs``, oldest first, broken ones too; none where there is no such folder.
+
+    Raises:
+        OSError: it is there but cannot be read.
+    """
+    try:
+        paths = sorted(runs.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from (RunDir(path) for path in paths if _may_be_run(path))
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        (path / "config.toml").lstat()
+    except PermissionError:  # it cannot be told, and must neither hide the others nor be hidden
+        return True
+    except OSError:
+        return False
+    return True

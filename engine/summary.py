@@ -32,6 +32,7 @@ from engine.events import (
     decode,
 )
 from engine.pace import Pace
+from engine.regular import open_regular
 from engine.text import one_line
 
 State = Literal["preparing", "training", "evaluating", "paused", "completed", "stopped", "failed", "diverged"]
@@ -316,7 +317,7 @@ def read_summary(path: Path, *, steps: bool = True) -> RunSummary:
     kinds = ("grad_norms", "system") if steps else ("grad_norms", "system", "step")
     skipped = tuple(f'"kind":"{kind}"}}\n'.encode() for kind in kinds)
     summary, applied, damaged = RunSummary(), 0, 0
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), open_regular(path) as file:
         while line := file.readline(MAX_LINE_BYTES):
             if line.endswith(skipped):  # told by its end, far cheaper than decoding it
                 continue
@@ -324,7 +325,7 @@ def read_summary(path: Path, *, steps: bool = True) -> RunSummary:
                 summary.apply(decode(line))
                 applied += 1
             except ValueError:
-                damaged += 1
+                damaged += line.endswith(b"\n") or not line.startswith(b"{")  # else it is not written to its end
     if damaged and not applied:
         raise WorldError(f"{one_line(str(path))}: damaged: not one of its {damaged} lines is an event")
     return summary

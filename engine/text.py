@@ -2,8 +2,8 @@
 
 import unicodedata
 
-# Bidirectional controls can make a name read as another one; category Cf holds them and other invisibles.
-_DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+"""Bidirectional controls can make a name read as another one; category Cf holds them and other invisibles."""
 
 
 def clean(text: str, limit: int = 4000) -> str:
@@ -11,9 +11,11 @@ def clean(text: str, limit: int = 4000) -> str:
 
     Line feeds stay; every other dropped character becomes U+FFFD so that it is seen that something was there.
     """
-    kept = "".join(
-        c if c == "\n" or unicodedata.category(c) not in _DROPPED_CATEGORIES else "\ufffd" for c in text[:limit]
-    )
+    kept = text[:limit]
+    if not kept.isprintable():  # mostly it is, which is told far faster
+        kept = "".join(
+            c if c == "\n" or unicodedata.category(c) not in DROPPED_CATEGORIES else "\ufffd" for c in kept
+        )
     return kept + "…" if len(text) > limit else kept
 
 

@@ -5,7 +5,6 @@ Both in the platform's configuration folder: ``dashboard.toml`` is the program's
 before the first frame, so checked without a library.
 """
 
-import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,9 +13,8 @@ import tomli_w
 
 from engine.files import write_text
 from engine.text import one_line
+from engine.toml_file import read_toml_file
 from resnet_tui.view import SMOOTHING, Axis, View
-
-_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,12 +71,10 @@ def write(path: Path, settings: Settings) -> None:
 def _toml(path: Path) -> tuple[dict[str, Any], str]:
     """Return what is in a file, nothing where there is none, and what is wrong with it."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            return {}, "too large"
-        return tomllib.loads(path.read_text("utf-8")), ""
+        return read_toml_file(path), ""
     except FileNotFoundError:
         return {}, ""
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return {}, one_line(str(error), 200)
 
 

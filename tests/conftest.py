@@ -19,6 +19,7 @@ from unittest import mock
 
 import pytest
 from _pytest.terminal import TerminalReporter
+from network_support import Guard
 
 from engine.run_dir import iterate
 
@@ -68,6 +69,34 @@ def cases(request: pytest.FixtureRequest) -> Cases:
 def figure(record_property: Figure) -> Callable[[str], None]:
     """Return a function that tells what a test of a promise found, such as ``25 of 25 kills survived``."""
     return lambda found: record_property("figure", found)
+
+
+_guard = Guard()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guarded() -> Iterator[None]:
+    """Watch every socket for as long as there are tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        _guard.install(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_network(_guarded: None) -> Iterator[None]:
+    """Fail a test that uses the network, also in a thread or where it catches what comes of it."""
+    yield
+    used = _guard.seen.copy()
+    _guard.seen.clear()
+    assert not used, f"the network was used: {', '.join(used)}"
+
+
+@pytest.fixture
+def loopback(no_network: None) -> Iterator[None]:
+    """Let a test reach what it serves on this machine, and nothing beyond."""
+    _guard.loopback_allowed = True
+    yield
+    _guard.loopback_allowed = False
 
 
 @pytest.fixture(autouse=True)

@@ -30,9 +30,11 @@ class Part(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+    def _of_a_kind_that_can_be(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("allowed: a value of another kind than true or false")
+        if isinstance(value, str) and "\0" in value:  # no file can be called that, and asking for it is an error
+            raise ValueError("allowed: text without the character of number 0")
         return value
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from engine.data.progress import Pace
 from engine.errors import WorldError
 from engine.events import Progress
+from engine.regular import open_regular, read_regular
 from engine.text import one_line
 
 BLOCK = 1 << 20
@@ -49,13 +50,43 @@ def check_digest(path: Path, expected: Digest, remedy: str) -> Generator[Progres
     digest = expected.new()
     try:
         pace = Pace(f"checking {path.name}", path.stat().st_size, unit="bytes")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(BLOCK):
                 digest.update(block)
                 if pace.due():
                     yield pace.report(file.tell())
     except OSError as error:
-        reason = one_line(error.strerror or str(error))
-        raise WorldError(f"{one_line(str(path))}: cannot be read: {reason}; {remedy}") from error
-    if problem := expected.problem(digest):
+        raise _unreadable(path, error, remedy) from error
+    _compare(path, expected, digest, remedy)
+
+
+def read_checked(path: Path, expected: Digest, most: int, remedy: str) -> bytes:
+    """Return the content of ``path``, whose checksum was compared: what is checked is what is used.
+
+    Args:
+        path: the file.
+        expected: its checksum.
+        most: bytes that it may have.
+        remedy: as for ``check_digest``.
+
+    Raises:
+        WorldError: as ``check_digest``, or it is larger.
+    """
+    digest = expected.new()
+    try:
+        content = read_regular(path, most)
+    except OSError as error:
+        raise _unreadable(path, error, remedy) from error
+    digest.update(content)
+    _compare(path, expected, digest, remedy)
+    return content
+
+
+def _unreadable(path: Path, error: OSError, remedy: str) -> WorldError:
+    reason = one_line(error.strerror or str(error))
+    return WorldError(f"{one_line(str(path))}: cannot be read: {reason}; {remedy}")
+
+
+def _compare(path: Path, expected: Digest, found: "hashlib._Hash", remedy: str) -> None:
+    if problem := expected.problem(found):
         raise WorldError(f"{one_line(str(path))}: damaged or incomplete: its {problem}; {remedy}")

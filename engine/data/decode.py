@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from engine.errors import WorldError
+from engine.regular import read_regular
 from engine.text import one_line
 
 MAX_FILE_BYTES = 256 << 20
@@ -52,9 +53,7 @@ def refuse(damaged: list[Damage]) -> None:
 def read_bytes(path: Path) -> bytes | Damage:
     """Return the file's bytes; a file over 256 MiB is refused."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return Damage(path, "larger than 256 MiB")
-        return path.read_bytes()
+        return read_regular(path, MAX_FILE_BYTES)
     except OSError as error:
         return Damage(path, error.strerror or str(error))
 

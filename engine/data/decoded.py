@@ -4,10 +4,12 @@ Labels are not stored: they follow from the folder's listing, which the key cove
 name only when it is whole.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Generator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +23,7 @@ from engine.data.progress import Pace
 from engine.errors import WorldError
 from engine.events import Progress
 from engine.files import sync_folder
+from engine.regular import open_regular
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -72,8 +75,7 @@ def _write_array(
     file: BinaryIO, paths: list[Path], image_size: int, activity: str
 ) -> Generator[Progress, None, None]:
     """Write a .npy file image by image: through a memory map, a full disk would kill the process."""
-    shape = (len(paths), 3, image_size, image_size)
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    file.write(_header((len(paths), 3, image_size, image_size)))
     damaged: list[Damage] = []
     pace = Pace(activity, len(paths))
     for done, image in enumerate(over_files(partial(decode, size=image_size), paths)):
@@ -99,12 +101,18 @@ def _check_space(root: Path, needed: int) -> None:
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Map the file where it begins and is as long as what was written; its header is compared, never parsed."""
+    header = _header(shape)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with open_regular(path) as file:
+            if file.read(len(header)) != header or os.fstat(file.fileno()).st_size != len(header) + math.prod(shape):
+                return None
+            return np.memmap(file, np.uint8, mode="r", offset=len(header), shape=shape)
+    except OSError:
         return None
-    if not isinstance(array, np.memmap) or array.shape != shape or array.dtype != np.uint8:
-        return None
-    if not array.flags.c_contiguous or path.stat().st_size != array.offset + array.nbytes:
-        return None
-    return array
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()

@@ -19,6 +19,7 @@ from engine.data.decode import Damage, over_files, read_bytes, refuse
 from engine.data.listing import Listing, list_images
 from engine.data.progress import Pace
 from engine.files import write_text
+from engine.regular import read_regular
 from engine.text import one_line
 
 if TYPE_CHECKING:
@@ -118,8 +119,7 @@ def _digest(path: Path) -> bytes | Damage:
 def _read_key(path: Path) -> str | None:
     """Return the key remembered at ``path``, unless there is none or it is not one."""
     try:
-        with path.open("rb") as file:
-            text = file.read(64).decode("ascii", errors="replace")
+        text = read_regular(path, 64).decode("ascii", errors="replace")
     except OSError:
         return None
     return text if _KEY.fullmatch(text) else None

@@ -2,10 +2,10 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from engine.data.cache import cache_folder
 from engine.data.checksum import Digest
@@ -24,30 +24,19 @@ class Spec:
     archive: Remote
     batches: str
     """The folder in the archive."""
-    files: tuple[str, ...]
-    """The files in it that are read."""
+    files: Mapping[str, str]
+    """The MD5 of each file in it that is read, in the order in which they are: those of the test split have
+    ``test`` in their names, and the last holds the names of the classes."""
     train: int
     test: int
     classes: int
-    reader: Callable[[], Any]
-    """Returns torchvision's class, which holds the MD5 of each file."""
+    labels: str
+    """Under which name a file has its labels; the names of the classes are under ``<singular>_names``."""
 
     @property
     def archive_name(self) -> str:
         """File name of the archive."""
         return self.archive.url.rpartition("/")[2]
-
-
-def _cifar10() -> Any:
-    from torchvision.datasets import CIFAR10
-
-    return CIFAR10
-
-
-def _cifar100() -> Any:
-    from torchvision.datasets import CIFAR100
-
-    return CIFAR100
 
 
 SPECS = {
@@ -59,11 +48,19 @@ SPECS = {
             200 << 20,
         ),
         batches="cifar-10-batches-py",
-        files=(*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"),
+        files={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+        },
         train=50_000,
         test=10_000,
         classes=10,
-        reader=_cifar10,
+        labels="labels",
     ),
     "cifar100": Spec(
         name="cifar100",
@@ -73,11 +70,15 @@ SPECS = {
             200 << 20,
         ),
         batches="cifar-100-python",
-        files=("train", "test", "meta"),
+        files={
+            "train": "16019d7e3df5f24257cddd939b257f8d",
+            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+            "meta": "7973b15100ade9c7d40fb424638fde48",
+        },
         train=50_000,
         test=10_000,
         classes=100,
-        reader=_cifar100,
+        labels="fine_labels",
     ),
 }
 

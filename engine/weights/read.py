@@ -17,8 +17,9 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from engine.errors import UserError, WorldError
+from engine.pickles import LEGACY_START, check_legacy, check_pickle, read_torch
+from engine.regular import read_regular
 from engine.text import one_line
-from engine.weights.pickles import LEGACY_START, check_legacy, check_pickle
 
 MOST_BYTES = 4 << 30
 """ResNet-152 has a quarter of a GiB."""
@@ -69,16 +70,15 @@ def _read_bytes(path: Path, name: str) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise UserError(f"{name}: a folder or device, not a file of weights")
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise UserError(f"{name}: there is no such file") from None
+    except MemoryError:
+        raise WorldError(f"{name}: larger than the memory that is free") from None
     except (OSError, ValueError) as error:
         raise WorldError(f"{name}: cannot be read: {one_line(str(error), 200)}") from error
     if not content:
         raise WorldError(f"{name}: empty; get it anew")
-    if len(content) > MOST_BYTES:
-        raise UserError(f"{name}: larger than the {MOST_BYTES:,} bytes that a file of weights may have")
     return content
 
 
@@ -108,7 +108,7 @@ def _read_zip(content: bytes, name: str) -> object:
             check_pickle(io.BytesIO(archive.read(names["data.pkl"])), name)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise WorldError(f"{name}: damaged or incomplete: {one_line(str(error), 200)}") from error
-    return _load_torch(content, name)
+    return read_torch(content, name)
 
 
 def _read_legacy(content: bytes, name: str) -> object:
@@ -117,14 +117,7 @@ def _read_legacy(content: bytes, name: str) -> object:
             check_pickle(io.BytesIO(content), name)  # says what it would call
         raise UserError(f"{name}: neither a .safetensors file nor one of torch; give a file of weights")
     check_legacy(content, name)
-    return _load_torch(content, name)
-
-
-def _load_torch(content: bytes, name: str) -> object:
-    try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can make the reader raise anything
-        raise WorldError(f"{name}: damaged or incomplete: {one_line(str(error), 200)}") from error
+    return read_torch(content, name)
 
 
 def _named_tensors(found: object) -> dict[str, Tensor]:

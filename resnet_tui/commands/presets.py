@@ -40,13 +40,13 @@ def presets(
             from engine.config_file import build_config
 
             tree, source = files.load(name)
-            print(build_config(tree, {}, source).model_dump_json(indent=2))
+            print(build_config(tree, {}, source).model_dump_json(indent=2, ensure_ascii=True))
         else:
             print(_text(path), end="")
         return
     entries = list(_entries())
     if json:
-        print(json_module.dumps({entry.name: asdict(entry) for entry in entries}, indent=2, ensure_ascii=False))
+        print(json_module.dumps({entry.name: asdict(entry) for entry in entries}, indent=2))
     else:
         _print_list(entries)
 
@@ -58,10 +58,12 @@ def _text(path: Path) -> str:
         ConfigError: it cannot be read, or is not text.
     """
     from engine.errors import ConfigError
+    from engine.regular import read_regular
     from engine.text import clean, one_line
+    from engine.toml_file import MOST_BYTES
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, MOST_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{one_line(str(path))}: not UTF-8 text, at byte {error.start:,}") from error
     except OSError as error:

@@ -44,20 +44,19 @@ def runs(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the runs, the newest last."""
-    from engine import run_dir
     from engine.errors import UserError
     from engine.text import one_line
-    from resnet_tui.run.listing import read
+    from resnet_tui.run.kept_entries import entries
 
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UserError(f"--runs-dir {one_line(str(runs_dir))!r}: not a folder; give the folder that holds the runs")
-    entries = [read(run).entry for run in run_dir.iterate(runs_dir)]
+    listed = entries(runs_dir)
     if json:
-        print(json_module.dumps([asdict(entry) for entry in entries], indent=2))
-    elif not entries:
+        print(json_module.dumps([asdict(entry) for entry in listed], indent=2))
+    elif not listed:
         print(f"no runs in {one_line(str(runs_dir))} yet; start one with: resnet-tui train --headless")
     else:
-        _print_table(entries, runs_dir)
+        _print_table(listed, runs_dir)
 
 
 def _print_table(entries: list[Entry], runs_dir: Path) -> None:

@@ -45,8 +45,8 @@ class GradientHistory:
         """Of ``_recent``; None: not worked out yet."""
 
     def add(self, step: int, seconds: float, norms: Sequence[float]) -> None:
-        """Append a reading; one that does not fit ``parts`` is passed over."""
-        if len(norms) != len(self.parts):
+        """Append a reading; one that does not fit ``parts``, or is of none, is passed over."""
+        if not norms or len(norms) != len(self.parts):
             return
         self._latest = tuple(norms)
         logs = array("f", map(_log, norms))

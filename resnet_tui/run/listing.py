@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator
 
 from engine import run_dir, words
 from engine.config import RunConfig
@@ -22,27 +25,31 @@ REST = 20
 """A live run is read again after this many times what reading it took, so that a long log costs 5 % at most."""
 
 
+_Text = Annotated[str, AfterValidator(one_line)]
+"""Fit for a terminal; made so once more where an entry was kept in a file and is read from it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One run in the list."""
 
-    name: str
+    name: _Text
     state: Doing
     """running, paused, completed, stopped, failed, diverged; lost: killed; damaged: cannot be read."""
-    network: str = ""
-    dataset: str = ""
+    network: _Text = ""
+    dataset: _Text = ""
     epochs_done: int = 0
     epochs: int = 0
     best_accuracy: float | None = None
     best_epoch: int | None = None
     last_accuracy: float | None = None
-    split: str = ""
+    split: _Text = ""
     """Which split the accuracies are of."""
     seconds: float = 0.0
     """Spent on it by all its processes, without pauses."""
-    started: str | None = None
+    started: _Text | None = None
     """ISO 8601 with the offset from UTC; None before it started."""
-    reason: str = ""
+    reason: _Text = ""
 
 
 @dataclass(frozen=True)
@@ -144,12 +151,19 @@ class Scan:
     """Why the folder could not be read."""
 
 
-_Stamp = tuple[tuple[int, int], ...]
+class Stamp(NamedTuple):
+    """Sizes and times of the files that change when a run does; of one that is missing, zeros."""
+
+    config: tuple[int, int]
+    log: tuple[int, int]
+    heartbeat: tuple[int, int]
+    """A living run touches it every second, so one that another process goes on with is noticed before that process
+    says anything."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    stamp: _Stamp
+    stamp: Stamp
     alive: bool
     due: float
     """When it may be read again while it is alive, on the monotonic clock."""
@@ -173,7 +187,7 @@ class RunList:
         self._known = {path: known for path, known in self._known.items() if path in runs}
         paths, changed, told = frozenset(runs), list[Listed](), time.monotonic()
         for path, run in runs.items():
-            stamp = _stamp(run)
+            stamp = stamp_of(run)
             if self._is_known(run, stamp):
                 continue
             began = time.monotonic()
@@ -186,7 +200,7 @@ class RunList:
                 changed, told = [], time.monotonic()
         yield Scan(tuple(changed), paths, done=True)
 
-    def _is_known(self, run: RunDir, stamp: _Stamp) -> bool:
+    def _is_known(self, run: RunDir, stamp: Stamp) -> bool:
         known = self._known.get(run.path)
         if known is None:
             return False
@@ -195,12 +209,9 @@ class RunList:
         return known.stamp == stamp
 
 
-def _stamp(run: RunDir) -> _Stamp:
-    """Return what changes when a run does: a living one touches its heartbeat every second.
-
-    So a run that another process goes on with is noticed before that process says anything.
-    """
-    return tuple(_size_and_time(path) for path in (run.config_file, run.events, run.heartbeat))
+def stamp_of(run: RunDir) -> Stamp:
+    """Look at the files of ``run`` without reading them."""
+    return Stamp(*(_size_and_time(path) for path in (run.config_file, run.events, run.heartbeat)))
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

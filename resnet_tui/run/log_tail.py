@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.regular import open_regular
 from engine.text import clean
 
 MOST_LINES = 5000
@@ -83,7 +84,7 @@ class LogTail(threading.Thread):
             skips = False
         if size == self._offset:
             return False
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             file.seek(self._offset)
             if skips:
                 file.readline(_LATEST_BYTES)  # most likely the end of a line whose start is not read

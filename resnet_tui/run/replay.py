@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.event_log import MAX_LINE_BYTES
 from engine.events import Event, decode_line
+from engine.regular import open_regular
 from engine.run_dir import RunDir
 from resnet_tui.run.feed import BATCH, Batch, Feed
 
@@ -113,7 +114,7 @@ class ReplayFeed(Feed):
 
 def read(path: Path) -> Iterator[Event | None]:
     """Yield what each line of a log holds, None for one that is damaged."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while line := file.readline(MAX_LINE_BYTES):
             yield decode_line(line)
 
@@ -121,7 +122,7 @@ def read(path: Path) -> Iterator[Event | None]:
 def _places(path: Path) -> array[float]:
     """Return when each line is played, in seconds from the first."""
     places, before, now = array("d"), None, 0.0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while line := file.readline(MAX_LINE_BYTES):
             found = _TIME.search(line)
             if found is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LARGEST = 1e300
+"""Values beyond are left out: the difference of two of them, or the sum of some, would no longer be a number."""
 CAPACITY = 2048
 """Bins; more than any terminal has columns, so that zooming in shows more than the whole does."""
 
@@ -41,9 +42,9 @@ class Series:
         return len(self._steps)
 
     def add(self, step: float, seconds: float, value: float) -> None:
-        """Append ``value``; a non-finite one, which no chart can show, only becomes ``last``."""
+        """Append ``value``; one that no chart can show, as a non-finite one, only becomes ``last``."""
         self.last = value
-        if not math.isfinite(value):
+        if not -LARGEST <= value <= LARGEST:
             return
         if self._counts and self._counts[-1] < self._width:
             self._steps[-1], self._seconds[-1] = step, seconds
@@ -82,7 +83,7 @@ class Series:
 
     def _bins(self, xs: array[float]) -> Bins:
         means = array("d", (total / count for total, count in zip(self._sums, self._counts, strict=True)))
-        return Bins(xs, self._lows, self._highs, means)
+        return Bins(xs[:], self._lows[:], self._highs[:], means)  # as it is now: who draws it later has whole columns
 
     def _columns(self) -> tuple[array[float], ...]:
         return self._steps, self._seconds, self._lows, self._highs, self._sums

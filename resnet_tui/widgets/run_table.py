@@ -1,6 +1,5 @@
 """The runs as a table: as many columns as there is room for, each of its own width, so that nothing jumps."""
 
-import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from resnet_tui.charts.bars import bars
 from resnet_tui.charts.colours import themed
 from resnet_tui.run.doing import GLYPHS
 from resnet_tui.run.listing import Listed
+from resnet_tui.run.series import LARGEST
 
 _LEAST_NAME, _WIDEST_NAME = 14, 44
 
@@ -36,15 +36,14 @@ class _Column:
 
 def spark(values: Sequence[float], width: int) -> str:
     """Draw ``values`` in at most ``width`` characters, from the lowest to the highest of them."""
-    values = [value for value in values if math.isfinite(value)]
+    values = [value for value in values if -LARGEST <= value <= LARGEST]
     if not values or width < 1:
         return ""
     count = min(width, len(values))
     edges = [index * len(values) // count for index in range(count + 1)]
     means = [sum(values[low:high]) / (high - low) for low, high in pairwise(edges)]
     low, high = min(means), max(means)
-    scale = 7 / (high - low) if high > low else 0.0
-    return bars(1 + round((mean - low) * scale) for mean in means)
+    return bars(1 + round(7 * ((mean - low) / (high - low) if high > low else 0.0)) for mean in means)
 
 
 def when(seconds: float) -> str:

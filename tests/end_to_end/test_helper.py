@@ -207,7 +207,7 @@ class Downloaded:
 
 
 @pytest.fixture
-def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: None) -> Iterator[None]:
     """A server from which CIFAR-10 comes and never ends, in the place of the published one."""
     ending = threading.Event()
 

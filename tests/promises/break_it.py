@@ -5,6 +5,7 @@
 Works on a copy; exits with 1 where a test did not notice.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import time
 import tomllib
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 _LONGEST = 600
@@ -57,17 +60,30 @@ def _problem(change: dict[str, Any]) -> str:
             "-x",
             *change["test"].split(),
         ]
-        ended = subprocess.run(
-            command,
-            cwd=copy,
-            env=os.environ | {"PYTHONPATH": str(copy)},
-            capture_output=True,
-            timeout=_LONGEST,
-            check=False,
-        )
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=copy,
+                env=os.environ | {"PYTHONPATH": str(copy)},
+                capture_output=True,
+                timeout=_LONGEST,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "TOO LONG"
+        finally:
+            _end_what_is_left(copy)
     if ended.returncode == _FAILED:
         return ""
     return "NOT NOTICED" if ended.returncode == 0 else f"STATUS {ended.returncode}"
+
+
+def _end_what_is_left(copy: Path) -> None:
+    """Kill what a broken program did not end."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(copy) in process.environ().get("PYTHONPATH", ""):
+                process.kill()
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_weights_and_pictures_that_are_not_finite_are_told_apart() -> None:
             batch.x[0, 0, 0, 0] = math.inf
             yield batch
 
-    pictures._batches.epoch = broken  # type: ignore[method-assign]
+    pictures._batches.epoch = broken  # type: ignore[method-assign, assignment]
     assert "the batch itself holds values that are not finite" in outcome(list(pictures.events())).reason
 
 

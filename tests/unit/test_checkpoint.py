@@ -1,7 +1,6 @@
 """Checkpoints: what is saved comes back, and what was damaged is refused."""
 
 import json
-import random
 from pathlib import Path
 
 import pytest
@@ -49,30 +48,6 @@ def test_what_is_saved_comes_back(file: Path) -> None:
     assert tensors.keys() == TENSORS.keys()
     assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
     assert [path.name for path in file.parent.iterdir()] == ["last.safetensors"], "nothing is left beside it"
-
-
-def test_every_flipped_bit_is_noticed(file: Path) -> None:
-    whole = file.read_bytes()
-    generator = random.Random(1)
-    for bit in generator.sample(range(8 * len(whole)), 400):
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << (bit % 8)
-        file.write_bytes(damaged)
-        try:
-            tensors, state = load_checkpoint(file)
-        except WorldError:
-            continue
-        # A bit of the header's padding or white space may mean nothing; then nothing may have changed.
-        assert state == STATE
-        assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS), f"bit {bit}"
-
-
-def test_every_cut_is_noticed(file: Path) -> None:
-    whole = file.read_bytes()
-    for length in range(0, len(whole), 7):
-        file.write_bytes(whole[:length])
-        with pytest.raises(WorldError):
-            load_checkpoint(file)
 
 
 def test_a_foreign_file_and_a_pickle_are_refused(tmp_path: Path) -> None:

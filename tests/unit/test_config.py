@@ -108,7 +108,7 @@ def test_a_toml_error_names_file_and_line(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     (tmp_path / "large.toml").write_bytes(b"#" * (2 << 20))
-    for name, why in (("binary", "not UTF-8"), ("large", "larger than 1 MiB"), ("none", "No such file")):
+    for name, why in (("binary", "not UTF-8"), ("large", "larger than 65,536 bytes"), ("none", "No such file")):
         with pytest.raises(ConfigError, match=why):
             read_toml(tmp_path / f"{name}.toml")
 

@@ -71,7 +71,7 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(loopback: None) -> Iterator[Server]:
     server = Server()
     thread = threading.Thread(target=server.http.serve_forever, args=(0.01,))
     thread.start()
@@ -93,11 +93,12 @@ def serve(server: Server, given: tuple[Spec, Path], monkeypatch: pytest.MonkeyPa
 def test_what_is_published_is_what_torchvision_knows(name: str) -> None:
     spec = SPECS[name]
     reader = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
-    assert spec.reader() is reader
     assert (spec.archive.url, spec.archive.digest) == (reader.url, Digest("md5", reader.tgz_md5))
     assert (spec.archive_name, spec.batches) == (reader.filename, reader.base_folder)
-    named = [*(entry[0] for entry in reader.train_list + reader.test_list), reader.meta["filename"]]
-    assert set(spec.files) == set(named)
+    files = [*map(tuple, reader.train_list + reader.test_list), (reader.meta["filename"], reader.meta["md5"])]
+    assert list(spec.files.items()) == files
+    assert f"{spec.labels.removesuffix('s')}_names" == reader.meta["key"]
+    assert [name for name in spec.files if "test" in name] == [name for name, _ in reader.test_list]
 
 
 def test_archive_given_by_hand_is_unpacked_beside_it(given: tuple[Spec, Path]) -> None:
@@ -245,7 +246,9 @@ def test_a_body_without_length_is_bounded(
         ("ftp://127.0.0.1/small.tar.gz", "only https addresses are fetched"),
     ],
 )
-def test_without_network(given: tuple[Spec, Path], monkeypatch: pytest.MonkeyPatch, url: str, message: str) -> None:
+def test_without_network(
+    given: tuple[Spec, Path], monkeypatch: pytest.MonkeyPatch, loopback: None, url: str, message: str
+) -> None:
     monkeypatch.setitem(SPECS, "cifar10", served_at(given[0], url))
     with pytest.raises(WorldError, match=message) as caught:
         loaded(dataset="cifar10")

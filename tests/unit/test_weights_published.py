@@ -57,7 +57,7 @@ def content(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
-def server(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, loopback: None) -> Iterator[Server]:
     server = Server(content)
     digits = hashlib.sha256(content).hexdigest()
     url = f"http://127.0.0.1:{server.http.server_port}/resnet20-{digits[:8]}.th"
@@ -146,7 +146,9 @@ def test_a_wrong_file_is_not_kept(server: Server, folder: Path, monkeypatch: pyt
     assert [path.suffix for path in folder.iterdir()] == [".lock"]
 
 
-def test_without_network_it_says_where_to_put_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_network_it_says_where_to_put_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, loopback: None
+) -> None:
     monkeypatch.setitem(published._FILES, NAME, "http://127.0.0.1:9/resnet20-12fca82f.th")
     with pytest.raises(WorldError, match="cannot be downloaded: no connection") as caught:
         load(NAME)

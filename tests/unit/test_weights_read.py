@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engine.errors import UserError, WorldError
-from engine.weights.pickles import LEGACY_START
+from engine.pickles import LEGACY_START
 from engine.weights.read import read_tensors
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.count": torch.tensor(7)}
@@ -193,7 +193,7 @@ def test_what_is_no_file(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyP
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr("engine.weights.read.read_regular", denied)
     refused(file, WorldError, "cannot be read: .*Permission denied")
 
 
@@ -261,7 +261,7 @@ def test_a_storage_larger_than_its_entry_is_damage(file: Path) -> None:
 
 
 def test_a_pickle_of_endless_instructions(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.weights.pickles.MOST_INSTRUCTIONS", 10)
+    monkeypatch.setattr("engine.pickles.MOST_INSTRUCTIONS", 10)
     save(TENSORS, file, "zip")
     refused(file, UserError, "more than 10 instructions")
 

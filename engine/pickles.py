@@ -1,13 +1,21 @@
-"""What a pickle would do, read from its instructions before anything carries them out.
+"""The one module that unpickles: files of weights and the batches of CIFAR, for the few types that they need.
 
-``torch.load`` with ``weights_only`` runs no code either. It does allocate what numbers in the file ask for, and its
-list of what may be called is longer; a file of weights needs the few names below.
+Everywhere else nothing is unpickled, and a test looks for it. What a file of weights would call is read from its
+instructions before torch's own restricted reader carries them out: that runs no code either, but allocates what
+numbers in the file ask for, and its list of what may be called is longer. A batch of CIFAR is read after its checksum
+was compared, and even then calls nothing of numpy's: the two functions and the type that it names stand for
+themselves.
 """
 
 import io
+import pickle
 import pickletools
 import re
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import UserError, WorldError
 from engine.text import one_line
@@ -74,6 +82,76 @@ def check_legacy(content: bytes, name: str) -> None:
     stream = io.BytesIO(content)
     for largest in (None, None, None, len(content), None):
         check_pickle(stream, name, largest)
+
+
+def read_torch(content: bytes, name: str) -> object:
+    """Return what a torch file holds; ``check_pickle`` or ``check_legacy`` has found nothing in it.
+
+    Raises:
+        WorldError: it is damaged.
+    """
+    import torch  # who reads CIFAR needs none
+
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can make the reader raise anything
+        raise WorldError(f"{name}: damaged or incomplete: {one_line(str(error), 200)}") from error
+
+
+def read_batch(content: bytes, name: str) -> dict[Any, Any]:
+    """Return the table in a batch file of CIFAR, whose checksum is right; its arrays are uint8.
+
+    Raises:
+        WorldError: it is damaged, or holds anything but tables, lists, text, numbers and arrays of bytes.
+    """
+    try:
+        found = _Batch(io.BytesIO(content), encoding="latin1").load()
+        return {key: value.array() if isinstance(value, _Array) else value for key, value in found.items()}
+    except Exception as error:  # a damaged pickle can make the reader raise anything
+        raise WorldError(f"{name}: damaged, or made to harm: {one_line(str(error), 200)}") from error
+
+
+class _Batch(pickle.Unpickler):
+    """Finds the names that a pickled array of numpy's has, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        match module, name:
+            case (("numpy.core.multiarray" | "numpy._core.multiarray"), "_reconstruct"):
+                return _Array
+            case "numpy", "dtype":
+                return _Type
+            case "numpy", "ndarray":
+                return "numpy.ndarray"  # only ever passed to the first
+        raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which is not run")
+
+
+class _Type:
+    """Stands for ``numpy.dtype``."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, _state: object) -> None:
+        """Do nothing: of a type of one byte, the code says everything."""
+
+
+class _Array:
+    """Stands for an array until the bytes that it claims were counted."""
+
+    def __init__(self, *_: object) -> None:
+        self._state: tuple[tuple[int, ...], _Type, bytes] | None = None
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], _Type, bool, bytes | str]) -> None:
+        """Take shape, type and bytes; Python 2 wrote these as text."""
+        _, shape, kind, _, raw = state
+        self._state = (shape, kind, raw.encode("latin1") if isinstance(raw, str) else raw)
+
+    def array(self) -> NDArray[np.uint8]:
+        """Return the array; ``ValueError`` where it is not of bytes, or not as many as its shape says."""
+        if self._state is None or self._state[1].code != "u1":
+            raise ValueError("an array of another type than bytes")
+        shape, _, raw = self._state
+        return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 def _instructions(stream: io.BytesIO, name: str) -> Iterator[tuple[str, object]]:
