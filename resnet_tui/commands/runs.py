@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STYLES = {
     "running": "green",
     "paused": "yellow",
+    "waiting": "yellow",
     "completed": "",
     "stopped": "yellow",
     "failed": "red",
@@ -87,8 +88,8 @@ def _print_table(entries: list[Entry], runs_dir: Path) -> None:
         table.add_row(*(cells[name] for name in columns))
     console.print(table)
     for entry in entries:
-        if entry.state in {"damaged", "failed", "diverged"}:
-            console.print(Text(f"{entry.name}: {entry.reason}", "red"), soft_wrap=True)
+        if entry.state in {"damaged", "failed", "diverged", "waiting"}:
+            console.print(Text(f"{entry.name}: {entry.reason}", _STYLES[entry.state]), soft_wrap=True)
     lost = [entry.name for entry in entries if entry.state == "lost"]
     if lost:
         console.print(

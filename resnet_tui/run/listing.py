@@ -66,12 +66,12 @@ class Listed:
     @property
     def alive(self) -> bool:
         """Whether a process held the run when it was read."""
-        return self.entry.state in {"running", "paused"}
+        return self.entry.state in {"running", "paused", "waiting"}
 
     @property
     def doing(self) -> Doing:
         """What it was doing, as far as that is known without its steps, or how it ended."""
-        if self.alive and self.summary is not None and self.summary.outcome is None:
+        if self.entry.state == "running" and self.summary is not None and self.summary.outcome is None:
             return self.summary.state
         return self.entry.state
 
@@ -104,6 +104,7 @@ def read(run: RunDir) -> Listed:
     try:
         config = run.config()
         alive = run.is_alive()  # before its log: a run that ends in between is not taken for lost
+        trouble = run.trouble() if alive else ""
         summary = read_summary(run.events, steps=False)
     except (UserError, OSError, ArithmeticError, ValueError) as error:
         return Listed(run, Entry(name=run.name, state="damaged", reason=one_line(str(error))))
@@ -111,7 +112,7 @@ def read(run: RunDir) -> Listed:
     split = summary.choosing_split
     entry = Entry(
         name=run.name,
-        state=_state(summary, alive=alive),
+        state="waiting" if trouble else _state(summary, alive=alive),
         network=words.network(config),
         dataset=config.data.dataset,
         epochs_done=summary.rows[-1].epoch if summary.rows else 0,
@@ -122,7 +123,7 @@ def read(run: RunDir) -> Listed:
         split=split,
         seconds=summary.elapsed,
         started=_iso(summary.started) if summary.config else None,
-        reason=one_line(summary.reason),
+        reason=trouble or one_line(summary.reason),
     )
     return Listed(run, entry, config, summary)
 

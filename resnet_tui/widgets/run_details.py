@@ -41,7 +41,7 @@ class RunDetails(Static):
 def facts(listed: Listed) -> Iterator[tuple[str, Text]]:
     """Yield labelled lines."""
     entry = listed.entry
-    reason = f"  {listed.reason}" if listed.reason and not listed.alive else ""
+    reason = f"  {listed.reason}" if listed.reason and (not listed.alive or listed.doing == "waiting") else ""
     yield "run", Text(entry.name, "bold")
     yield "state", Text(f"{GLYPHS[listed.doing][0]} {listed.doing}{reason}")
     yield "next", Text(advice(listed))

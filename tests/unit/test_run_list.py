@@ -72,6 +72,23 @@ def test_a_run_is_running_while_it_is_held_and_lost_afterwards(tmp_path: Path) -
     assert states(runs) == {}
 
 
+def test_a_live_run_says_what_it_waits_for(tmp_path: Path) -> None:
+    run = keep(tmp_path, "a", list(MadeRun(2).whole([0.5]))[:-1])
+    run.acquire()
+    try:
+        run.waits_for = "metrics.csv cannot be written: No space left on device \x1b[31m"
+        run.beat()
+        listed = read(run)
+        assert (listed.doing, listed.alive) == ("waiting", True)
+        assert listed.reason == "metrics.csv cannot be written: No space left on device \ufffd[31m"
+        run.waits_for = ""
+        run.beat()
+        assert read(run).doing == "training"
+    finally:
+        run.release()
+    assert read(run).doing == "lost"
+
+
 def test_a_live_run_has_the_word_that_its_own_screen_has(tmp_path: Path) -> None:
     made = MadeRun(2)
     evaluates = made.at(Progress(activity="evaluating", done=1, total=2, unit="images"))
