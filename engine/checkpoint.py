@@ -5,6 +5,7 @@ over every name, shape, type and byte, and the state's schema. No step can run c
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,8 @@ def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
 def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
     """Read the checkpoint that a run goes on from: ``last``, or where that is damaged the newest that is not.
 
-    The third value says what was damaged, for a person.
+    The third value says what was damaged, for a person. A damaged ``last`` is put aside as ``last.damaged``: the next
+    save would keep it as the one before, in the place of one that is good.
 
     Raises:
         UserError: the run has no checkpoint yet.
@@ -130,6 +132,9 @@ def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
     if not good:
         raise WorldError("; ".join(damage))
     tensors, state, name = max(good, key=lambda one: (one[1].step, one[1].epoch))
+    if name != run.last.name:
+        with suppress(OSError):
+            run.last.replace(run.last.with_suffix(".damaged"))
     return tensors, state, [f"{message}; going on from {name}, saved at step {state.step:,}" for message in damage]
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from engine.files import naming
+from engine.regular import open_regular
 
 MAX_LINE_BYTES = 4096
 
@@ -126,7 +127,7 @@ class ControlFile:
         try:
             if not self._path.exists() or self._path.stat().st_size <= self._offset:
                 return []
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 file.seek(self._offset)
                 added = file.read(64 * MAX_LINE_BYTES)
         except OSError:  # a run goes on without its messages

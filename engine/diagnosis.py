@@ -55,13 +55,21 @@ class LossWatch:
         first = self._guard.first_step() if self._guard is not None else None
         if first is None:
             raise advice.diverged("loss", loss, f"by step {step}", epoch, self._learner.lr)
-        batch = next(iter(self._batches.epoch(epoch, first - (epoch - 1) * self._batches.steps_per_epoch)))
-        raise self._diverged(loss, batch, first, epoch)
+        raise self._diverged(loss, None, first, epoch)
 
-    def _diverged(self, value: float, batch: Batch, step: int, epoch: int) -> Diverged:
+    def _diverged(self, value: float, batch: Batch | None, step: int, epoch: int) -> Diverged:
         steps = self._batches.steps_per_epoch
-        where = f"at step {step + 1}, batch {step - (epoch - 1) * steps + 1} of {steps}"
-        return advice.diverged("loss", value, where, epoch, self._learner.lr, self._learner.why_not_finite(batch))
+        in_epoch = step - (epoch - 1) * steps
+        where = f"at step {step + 1}, batch {in_epoch + 1} of {steps}"
+        return advice.diverged("loss", value, where, epoch, self._learner.lr, self._cause(batch, epoch, in_epoch))
+
+    def _cause(self, batch: Batch | None, epoch: int, in_epoch: int) -> str:
+        try:
+            if batch is None:
+                batch = next(iter(self._batches.epoch(epoch, in_epoch)))
+            return self._learner.why_not_finite(batch)
+        except Exception:  # the run has diverged, also where what it came from cannot be found: no memory, say
+            return ""
 
 
 class Guard:

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -29,8 +30,9 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: P
         before = _second_name(path, previous) if previous is not None and path.exists() else None
         beside.replace(path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        for left in (beside, *([_beside(previous)] if previous is not None else [])):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename = str(path)  # what a person asked for, not the file beside it
         raise
@@ -45,14 +47,17 @@ def _beside(path: Path) -> Path:
 
 
 def _second_name(path: Path, previous: Path) -> Path | None:
-    """Give the file at ``path`` a name beside ``previous``; where none has two, it becomes ``previous`` at once."""
+    """Give the file at ``path`` a name beside ``previous``, as a copy where no file has two names."""
     name = _beside(previous)
     try:
         name.unlink(missing_ok=True)
         name.hardlink_to(path)
     except OSError:
-        path.replace(previous)
-        return None
+        try:
+            shutil.copyfile(path, name)
+        except OSError:  # no room for both: what is there now is worth more than what was before it
+            name.unlink(missing_ok=True)
+            return None
     return name
 
 
@@ -83,9 +88,11 @@ def append(path: Path, content: bytes, *, durable: bool = False) -> None:
                 left, end = left[written:], end + written
             if durable:
                 os.fsync(file.fileno())
+            file.close()  # a network file system tells of a full disk only here
         except OSError:
-            if file.seek(0, os.SEEK_END) == end:  # else another process has added to it since
-                file.truncate(begin)
+            with path.open("r+b") as again:
+                if again.seek(0, os.SEEK_END) == end:  # else another process has added to it since
+                    again.truncate(begin)
             raise
 
 

@@ -53,7 +53,7 @@ _EXIT: dict[Outcome, int] = {
     "diverged": EXIT_DIVERGED,
 }
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 0.3
+_BEFORE_BEGIN_SECONDS = 0.3
 """How long a run that has not begun may take to notice that it is to end: importing torch takes longer."""
 _STOPPED_BEFORE = "stopped before the run began; nothing was written"
 
@@ -98,7 +98,7 @@ def run_in_foreground(
     try:
         finished = thread.result()
     except StoppedBeforeStart:
-        print(_STOPPED_BEFORE, file=sys.stderr)
+        _say_stopped()
         return _end(128 + received[0]) if received else EXIT_OK
     if received and finished.outcome == "stopped":
         _end(128 + received[0])
@@ -129,10 +129,10 @@ def _attend(
     beaten = waited = 0.0
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
-        if received and not begun:
+        if received and not thread.begins:
             waited += _POLL_SECONDS
-            if waited > _PATIENCE_SECONDS:
-                print(_STOPPED_BEFORE, file=sys.stderr)
+            if waited > _BEFORE_BEGIN_SECONDS:
+                _say_stopped()
                 _end(128 + received[0])
         for run, messages in begun:  # none until the data is ready, then one
             for message in messages.read():
@@ -140,6 +140,11 @@ def _attend(
             if time.monotonic() - beaten >= HEARTBEAT_SECONDS:
                 beaten = time.monotonic()
                 run.beat()
+
+
+def _say_stopped() -> None:
+    with suppress(OSError, ValueError):  # nobody hears it: the terminal has gone
+        print(_STOPPED_BEFORE, file=sys.stderr, flush=True)
 
 
 def _end(status: int) -> NoReturn:

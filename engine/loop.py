@@ -93,7 +93,7 @@ class Trainer:
         self._splits = [
             (split, samples, eval_batches(samples, dataset, config, self.device)) for split, samples in evaluated
         ]
-        self._losses = LossWatch(self.learner, self._batches, at_once=self.device.type == "cpu")
+        self._losses = LossWatch(self.learner, self._batches, at_once=self.device.type != "cuda")
         self._telemetry = Telemetry(self.device)
         self._system = SystemMeter(self.device)
         self._system_read = time.monotonic()
@@ -257,6 +257,7 @@ class Trainer:
                     "gradient norm", norms.total, f"at step {self.step}", self.epoch, self.learner.lr
                 )
             yield norms
+        self._telemetry.restart()  # who was told may have waited for the disk
 
     # Messages --------------------------------------------------------------------------------------------------
 
@@ -356,7 +357,6 @@ class Trainer:
             raise Diverged(f"the weights became infinite or undefined by step {self.step}. {advice.DIVERGED}")
         previous = self.run_dir.previous if which == "last" else None
         self.patience(lambda: save_checkpoint(path, self.learner.tensors(), self._state(), previous=previous))
-        self._telemetry.restart()  # writing is not training time
         if which == "last":
             self._last_saved = self.step
         yield CheckpointSaved(
@@ -366,6 +366,7 @@ class Trainer:
             path=path.relative_to(self.run_dir.path).as_posix(),
             accuracy=self._best.accuracy if self._best else None,
         )
+        self._telemetry.restart()  # writing is not training time
 
     def _state(self) -> TrainState:
         return TrainState(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from engine.config import ScheduleConfig
 from engine.errors import UserError
 
-HIGHEST = 100.0
+LOWEST, HIGHEST = 1e-12, 100.0
 """The largest rate, as of ``optim.lr``."""
 _LEAST_STEPS, _MOST_STEPS = 10, 10_000
 EXPLODED = 1.0
@@ -45,8 +45,8 @@ class RangeTest:
         Raises:
             UserError: which of the values is wrong, and what is allowed.
         """
-        if not 0 < self.low < math.inf:
-            raise UserError(f"--from {self.low:g}: allowed: a learning rate above 0")
+        if not LOWEST <= self.low < math.inf:
+            raise UserError(f"--from {self.low:g}: allowed: a learning rate of {LOWEST:g} or more")
         if not 0 < self.high <= HIGHEST:
             raise UserError(f"--to {self.high:g}: allowed: a learning rate above 0, at most {HIGHEST:g}")
         if self.low >= self.high:

@@ -15,7 +15,8 @@ Writing = Callable[[Callable[[], None]], None]
 """Calls what writes: ``Patience``, or ``at_once``."""
 _PASSING_SECONDS = (0.02, 0.08, 0.3)
 """Before an error is taken to stay."""
-_RETRY_SECONDS = 0.5
+_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.5, 8.0
+"""At first, and after some time: a checkpoint that does not fit is much to write again and again."""
 _ADVICE = "the run goes on once that can be written: make room, or stop it"
 
 
@@ -52,28 +53,26 @@ class Patience:
 
     def _wait(self, write: Callable[[], None]) -> None:
         began = time.monotonic()
-        problem = ""
-        try:
-            while True:
-                try:
-                    write()
-                except OSError as error:
-                    if self._control.stop_wanted or isinstance(error, FileNotFoundError):
-                        raise
-                    if not problem:
-                        problem = f"{_name(error)} cannot be written: {error.strerror or error}"
-                        self._told(f"{problem}; {_ADVICE}")
-                    self._rest()
-                else:
-                    if problem:
-                        self._notes.append(f"waited {time.monotonic() - began:.0f} s: {problem}")
-                    return
-        finally:
-            if problem:
-                self._told("")
+        problem, pause = "", _RETRY_SECONDS
+        while True:
+            try:
+                write()
+            except OSError as error:
+                if self._control.stop_wanted or isinstance(error, FileNotFoundError):
+                    raise
+                if not problem:
+                    problem = f"{_name(error)} cannot be written: {error.strerror or error}"
+                    self._told(f"{problem}; {_ADVICE}")
+                self._rest(pause)
+                pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
+            else:
+                if problem:
+                    self._notes.append(f"waited {time.monotonic() - began:.0f} s: {problem}")
+                    self._told("")
+                return
 
-    def _rest(self) -> None:
-        until = time.monotonic() + _RETRY_SECONDS
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while time.monotonic() < until and not self._control.stop_wanted:
             time.sleep(0.05)
 

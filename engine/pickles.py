@@ -143,7 +143,9 @@ class _Array:
 
     def __setstate__(self, state: tuple[int, tuple[int, ...], _Type, bool, bytes | str]) -> None:
         """Take shape, type and bytes; Python 2 wrote these as text."""
-        _, shape, kind, _, raw = state
+        _, shape, kind, by_column, raw = state
+        if by_column:
+            raise ValueError("an array in column order")
         self._state = (shape, kind, raw.encode("latin1") if isinstance(raw, str) else raw)
 
     def array(self) -> NDArray[np.uint8]:

@@ -40,6 +40,7 @@ Spoil = Callable[[Tensors, TrainState], tuple[Tensors, TrainState]]
 
 _LONGEST_SECONDS = 300.0
 """What an attempt may take before something is taken to be wrong."""
+_TOO_LONG = f"a run took longer than {_LONGEST_SECONDS:g} s and was given up"
 _AT_START = 0.15
 """How often an attempt is killed while it is still starting."""
 _LOOK_SECONDS = 0.001
@@ -179,6 +180,8 @@ class ResumeCheck:
                     process.join(draw.uniform(0, self._pace))
             if process.exitcode == 0:  # it was faster
                 break
+            if process.exitcode is None or process.exitcode > 0:  # it failed by itself: killed is negative
+                self._complete(process, folder)
             kills += 1
             run = _left_over(folder)
             if run is not None:
@@ -281,7 +284,7 @@ def attempt(config: RunConfig, runs: Path, resume: Path | None, said: Path, thre
 def _wait(process: BaseProcess) -> None:
     process.join(_LONGEST_SECONDS)
     if process.exitcode is None:
-        raise WorldError(f"a run took longer than {_LONGEST_SECONDS:g} s and was given up")
+        raise WorldError(_TOO_LONG)
 
 
 class _Follower:
@@ -295,7 +298,10 @@ class _Follower:
 
     def reaches(self, step: int, process: BaseProcess) -> bool:
         """Wait until the attempt has; return False where it ends before."""
+        deadline = time.monotonic() + _LONGEST_SECONDS
         while process.is_alive():
+            if time.monotonic() > deadline:
+                raise WorldError(_TOO_LONG)
             if self._log is None:
                 self._log = next((EventReader(run.events) for run in iterate(self._folder / "runs")), None)
             if self._log is not None and _position(self._log.read()) >= step:

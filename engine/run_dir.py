@@ -91,7 +91,8 @@ class RunDir:
         self._take_lock()
         self.beat()
         for written in (self.config_file, self.metrics, self.mistakes, self.last, self.previous, self.best):
-            remove_unfinished(written)
+            with contextlib.suppress(OSError):  # what a killed process left must not keep a run from going on
+                remove_unfinished(written)
 
     def _check_own(self) -> None:
         """Refuse a link in the place of what is written in place: it would be written where that leads."""
@@ -118,14 +119,22 @@ class RunDir:
             finally:
                 os.close(descriptor)
 
+    def process(self) -> int | None:
+        """Return the number of the process that held the run last; None: not known."""
+        number, _, _ = self._heartbeat().partition(b"\n")
+        return int(number) if number.strip().isdigit() else None
+
     def trouble(self) -> str:
         """Return what a run that is alive waits for, in words fit for a terminal; empty: nothing."""
+        _, _, said = self._heartbeat().partition(b"\n")
+        return one_line(said.decode(errors="replace").strip())
+
+    def _heartbeat(self) -> bytes:
         try:
             with open_regular(self.heartbeat) as file:
-                _, _, said = file.read(_HEARTBEAT_BYTES).partition(b"\n")
+                return file.read(_HEARTBEAT_BYTES)
         except OSError:
-            return ""
-        return one_line(said.decode(errors="replace").strip())
+            return b""
 
     def is_alive(self) -> bool:
         """Whether a process holds the run: its lock here, or a fresh heartbeat where locks are not seen.

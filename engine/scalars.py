@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from engine.event_log import MAX_LINE_BYTES, EventReader
 from engine.events import Evaluated, Event, GradNorms, Header, ModelBuilt, RunStarted, Step, System, decode_line
+from engine.regular import open_regular
 from engine.text import one_line
 
 _USE = [field.name for field in fields(System) if field.name not in {"kind", *(f.name for f in fields(Header))}]
@@ -132,7 +133,7 @@ class LoggedScalars:
 
 def _starts(log: Path) -> list[RunStarted]:
     starts: list[RunStarted] = []
-    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), open_regular(log) as file:
         while line := file.readline(MAX_LINE_BYTES):
             # Told by its end, far cheaper than decoding it.
             if line.endswith(_STARTED) and isinstance(event := decode_line(line), RunStarted):

@@ -70,9 +70,12 @@ class EngineThread(threading.Thread):
         self._resume = resume
         self._sinks: list[Sink] = list(sinks)
         self._on_run_dir = on_run_dir
+        self.begins = False
+        """Whether the run's folder is being made or there: from here on a stop is obeyed by the run itself."""
         self._early: list[ControlMessage] = []
         self._patience = Patience(self.control, self._waits)
         self._own_files = 0
+        self._seq, self._numbers_given = 0, False
 
     def run(self) -> None:
         """Train to the end; an error is kept in ``error`` for whoever waits."""
@@ -124,6 +127,7 @@ class EngineThread(threading.Thread):
         trainer = self._trainer(dataset, weights)
         del weights  # the network has a copy, which is the one that trains
         self._stop_if_asked()  # making it ready can have taken seconds
+        self.begins = True
         if self._resume is None and self._runs is not None:
             self.run_dir = run_dirs.create(self._runs, self.config)
         first_seq = 0
@@ -196,7 +200,11 @@ class EngineThread(threading.Thread):
         if self.run_dir is not None:
             self.run_dir.waits_for = problem
             self.run_dir.beat()
-        told = Warned(message=problem or "it goes on", time=time.time())
+        message = problem or "it goes on"
+        # Numbered as the event that waits; before the first, what is shown and not kept is told as progress.
+        told: Event = Warned(message=message, seq=self._seq, time=time.time())
+        if not self._numbers_given:
+            told = Progress(activity=message, done=0, total=0, time=time.time())
         for sink in self._sinks[self._own_files :]:
             with contextlib.suppress(Exception):  # who listens does not hold up what waits
                 sink.emit(told)
@@ -204,20 +212,22 @@ class EngineThread(threading.Thread):
     def _deliver(self, events: Generator[Event, None, None], seq: int) -> None:
         """Number the events and hand them on; a sink that cannot take one ends the run, which says so itself."""
         failure: Exception | None = None
+        self._seq = seq
         while True:
             try:
                 event = next(events) if failure is None else events.throw(failure)
             except StopIteration:
                 return
             # In an epoch, where a warning may stand.
-            notes = self._patience.notes() if isinstance(event, Step | Evaluated) else []
+            notes = self._patience.notes() if isinstance(event, Step | Evaluated | RunFinished) else []
             failure = None
             for new in (*(Warned(message=note) for note in notes), event):
-                new = replace(new, seq=seq, time=time.time())
-                seq += 1
+                new = replace(new, seq=self._seq, time=time.time())
                 if isinstance(new, RunFinished):
                     self.finished = new
                 failure = self._emit(new) or failure
+                self._seq += 1
+                self._numbers_given = True
 
     def _emit(self, event: Event) -> Exception | None:
         """Give ``event`` to every sink, also after one failed; return the first failure unless nothing follows."""

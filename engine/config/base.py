@@ -5,6 +5,7 @@ import inspect
 import textwrap
 from functools import cache
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -33,9 +34,18 @@ class Part(BaseModel):
     def _of_a_kind_that_can_be(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("allowed: a value of another kind than true or false")
-        if isinstance(value, str) and "\0" in value:  # no file can be called that, and asking for it is an error
-            raise ValueError("allowed: text without the character of number 0")
+        if isinstance(value, str | PurePath):
+            _check_text(str(value))
         return value
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:  # no file can be called that, and asking for it is an error
+        raise ValueError("allowed: text without the character of number 0")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a name of another encoding, which no configuration can hold
+        raise ValueError("allowed: text, and names of files, in UTF-8") from None
 
 
 @cache

@@ -3,6 +3,7 @@
 A file is known by its content, not by its name. It is read once, so that what is checked is what is used.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -75,7 +76,10 @@ def _read_bytes(path: Path, name: str) -> bytes:
         raise UserError(f"{name}: there is no such file") from None
     except MemoryError:
         raise WorldError(f"{name}: larger than the memory that is free") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        kind = UserError if error.errno == errno.EFBIG else WorldError
+        raise kind(f"{name}: cannot be read: {one_line(error.strerror or str(error), 200)}") from error
+    except ValueError as error:
         raise WorldError(f"{name}: cannot be read: {one_line(str(error), 200)}") from error
     if not content:
         raise WorldError(f"{name}: empty; get it anew")

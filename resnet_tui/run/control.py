@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from engine.control import ControlMessage, post
+from engine.control import ControlMessage, StopNow, post
 from engine.events import CheckpointSaved, ControlApplied
 from engine.run_dir import RunDir
 from engine.sinks.report import control
@@ -37,12 +37,17 @@ class RunControl:
         """Who asks, as the run's log has it."""
 
     def ask(self, message: ControlMessage, words: str) -> None:
-        """Send ``message``, called ``words`` to a person.
+        """Send ``message``, called ``words`` to a person; to stop, as a signal where no message can be written.
 
         Raises:
             OSError: it cannot be written.
         """
-        post(self._run.control, message)
+        try:
+            post(self._run.control, message)
+        except OSError:  # a full disk, for which the run itself may be waiting
+            if isinstance(message, StopNow) and _terminate(self._run):
+                return
+            raise
         self._asked[message.id] = Asked(words, time.monotonic())
 
     def waiting(self) -> Asked | None:
@@ -82,3 +87,19 @@ class RunControl:
     def give_up(self) -> None:
         """Wait for nothing more: the run has ended."""
         self._asked.clear()
+
+
+def _terminate(run: RunDir) -> bool:
+    """Let the process that holds ``run`` save and end; return whether there is one on this machine."""
+    import psutil
+
+    if (number := run.process()) is None or not run.is_alive():
+        return False
+    try:
+        process = psutil.Process(number)
+        if not any("resnet" in part or part == "engine.host" for part in process.cmdline()):
+            return False  # a number of another machine's
+        process.terminate()
+    except psutil.Error:
+        return False
+    return True

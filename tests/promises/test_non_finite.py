@@ -131,6 +131,18 @@ def test_weights_and_pictures_that_are_not_finite_are_told_apart() -> None:
     assert "the batch itself holds values that are not finite" in outcome(list(pictures.events())).reason
 
 
+def test_a_run_has_diverged_also_where_what_it_came_from_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(Learner, "why_not_finite", fails)
+    broken = trainer(tiny())
+    break_output(broken.learner.model, "stem.conv", 2, math.nan)
+    end = outcome(list(broken.events()))
+    assert end.outcome == "diverged"
+    assert "at step 2, batch 2 of 5 (epoch 1, learning rate 0.05). Start again" in end.reason
+
+
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
 def test_the_guard_holds_the_optimiser_back_from_then_on(kind: str) -> None:
     learner = trainer(tiny(optim__name=kind)).learner

@@ -66,9 +66,11 @@ def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tupl
 
 def drawn(count: int, left_alone: Callable[[int], tuple[Result, list[str]]]) -> list[tuple[int, int]]:
     """Return intervals and numbers of steps: every kind of step, and as many more as were asked for."""
-    every = [(interval, at) for interval in INTERVALS for at in range(len(left_alone(interval)[1]))]
+    steps = {interval: left_alone(interval)[1] for interval in INTERVALS}
+    # Before the first, the run's folder is being made: what fails there leaves no run.
+    every = [(interval, at) for interval, seen in steps.items() for at in range(seen.index("open"), len(seen))]
     random.Random(1).shuffle(every)
-    kinds = {left_alone(interval)[1][at]: (interval, at) for interval, at in every}
+    kinds = {steps[interval][at]: (interval, at) for interval, at in every}
     chosen = set(kinds.values())
     return sorted(chosen | set(every[: max(0, count - len(chosen))]))
 

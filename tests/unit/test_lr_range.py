@@ -42,7 +42,8 @@ def test_rates_rise_by_the_same_factor_from_one_end_to_the_other() -> None:
     [
         ({"low": 0.1, "high": 0.1}, "--from 0.1 must be below --to 0.1"),
         ({"low": 1.0, "high": 0.1}, "--from 1 must be below --to 0.1"),
-        ({"low": 0.0}, "--from 0: allowed: a learning rate above 0"),
+        ({"low": 0.0}, "--from 0: allowed: a learning rate of 1e-12 or more"),
+        ({"low": 1e-320}, "--from 9.99989e-321: allowed: a learning rate of 1e-12 or more"),
         ({"low": math.nan}, "--from nan: allowed"),
         ({"low": math.inf}, "--from inf: allowed"),
         ({"high": math.nan}, "--to nan: allowed"),
