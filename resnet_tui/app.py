@@ -277,6 +277,11 @@ class Dashboard(App[None]):
         error = self._exception
         return error.error if isinstance(error, WorkerFailed) else error
 
+    def _handle_exception(self, error: Exception) -> None:
+        """Take an error; none while the session is being taken apart: what begins late finds its screen gone."""
+        if not self._exit:
+            super()._handle_exception(error)
+
     def _fatal_error(self) -> None:
         """End the session; who runs it tells why, without what Textual would show: the values of all variables."""
         self._close_messages_no_wait()

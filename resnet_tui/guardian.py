@@ -59,6 +59,7 @@ def guarded(session: Callable[[], int], *, on_killed: Callable[[], None]) -> int
     child = os.fork()
     if not child:
         os.close(held)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the dashboard takes it: no import can act on it
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         threading.Thread(target=_end_with_guardian, args=(alive,), daemon=True).start()
         return session()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def has_terminal() -> bool:
     """Whether there is a terminal to draw on and to read keys from."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))  # None: closed
+    streams = (sys.stdin, sys.stdout, sys.stderr)  # Textual draws on the last; None: closed
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def need_terminal(command: str) -> None:

@@ -26,7 +26,7 @@ class Signals:
         """Take the signals that end a program, before the terminal is taken."""
         self._app = app
         self._early: int | None = None
-        self._mounted = self._stopped = False
+        self._mounted = self._stopped = self._leaving = False
         for name in _ENDING:
             if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, self._end)
@@ -48,6 +48,9 @@ class Signals:
             self._early = number
 
     def _leave(self, number: int) -> None:
+        if self._leaving:
+            return
+        self._leaving = True
         last = threading.Timer(_PATIENCE, os._exit, (128 + number,))
         last.daemon = True
         last.start()

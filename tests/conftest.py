@@ -106,7 +106,7 @@ def no_run_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     for run in iterate(folder) if folder is not None else ():
         if run.is_alive():
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, IndexError):
                 process = int(run.heartbeat.read_text().split()[0])
                 if process != os.getpid():
                     os.kill(process, signal.SIGKILL)

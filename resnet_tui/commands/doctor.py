@@ -47,6 +47,10 @@ def doctor(
 
     Exits with 1 where training could not work, or a resume was not exact.
     """
+    if device != "auto" and not resume_check:
+        from engine.errors import UserError
+
+        raise UserError(f"--device {device}: only --resume-check trains; without it all devices are looked at")
     if resume_check:
         checks = [*_exact_resume(device)]
     else:

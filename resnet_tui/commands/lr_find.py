@@ -103,6 +103,14 @@ def lr_find(
         print_curve(config, test, readings, interrupted=interrupted, ascii_only=ascii_only)
     if interrupted:
         raise typer.Exit(_INTERRUPTED)
+    from engine.errors import WorldError
+    from engine.lr_range import suggest
+
+    if suggest(readings, test) is None:
+        raise WorldError(
+            "the loss did not fall, so there is nothing to suggest: try other rates with --from and --to, or more "
+            "batches with --steps"
+        )
 
 
 def _readings(

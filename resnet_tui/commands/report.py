@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from resnet_tui.run.compared import Compared
 
 _FORMATS = {"text": ".txt", "markdown": ".md", "html": ".html", "json": ".json"}
+_SPELT = {".htm": ".html", ".markdown": ".md"}
 
 
 def report(
@@ -67,7 +68,12 @@ def _format(given: str | None, output: Path | None) -> str:
     if given is not None and given not in _FORMATS:
         allowed = ", ".join(_FORMATS)
         raise UserError(f"--format {one_line(given)!r}: allowed: {allowed}{nearest(given, _FORMATS)}")
-    of_name = next((name for name, end in _FORMATS.items() if output is not None and output.suffix == end), None)
+    ending = _SPELT.get(output.suffix.lower(), output.suffix.lower()) if output is not None else ""
+    of_name = next((name for name, end in _FORMATS.items() if ending == end), None)
+    if output is not None and of_name is None and given is None:
+        raise UserError(
+            f"--output {one_line(str(output))}: let the name end in {', '.join(_FORMATS.values())}, or give --format"
+        )
     if given is not None and of_name not in {None, given}:
         raise UserError(
             f"--output {one_line(str(output))}: the format is {given}; let the name end in {_FORMATS[given]}, "

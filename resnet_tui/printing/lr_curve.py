@@ -9,7 +9,6 @@ from rich.text import Text
 
 from engine import words
 from engine.config import RunConfig
-from engine.errors import WorldError
 from engine.lr_range import EXPLODED, RangeTest, Reading, Suggestion, smoothed, suggest
 from resnet_tui.charts.plot import Line, Mark, Plot, draw
 from resnet_tui.printing.facts import print_facts
@@ -22,11 +21,7 @@ _COLOUR = "#4ea1ff"
 def print_curve(
     config: RunConfig, test: RangeTest, readings: Sequence[Reading], *, interrupted: bool, ascii_only: bool
 ) -> None:
-    """Print the curve, as a table where there is no terminal, and the suggestion.
-
-    Raises:
-        WorldError: nothing can be suggested; after the curve.
-    """
+    """Print the curve, as a table where there is no terminal, and the suggestion if there is one."""
     console = Console(legacy_windows=False)
     found = suggest(readings, test)
     facts = [
@@ -50,10 +45,7 @@ def print_curve(
     else:
         console.print(_table(readings, test))
     if found is None:
-        raise WorldError(
-            "the loss did not fall, so there is nothing to suggest: try other rates with --from and --to, or more "
-            "batches with --steps"
-        )
+        return
     rate = found.lr(config.schedule)
     why = f"the schedule ({config.schedule.name}) {'warms up' if rate == found.lowest else 'begins with it'}"
     console.print(Text.assemble(("suggestion", "bold"), f"   --lr {_rate(rate)}: {why}"))

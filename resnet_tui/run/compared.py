@@ -96,9 +96,9 @@ class Reader(threading.Thread):
         """Read a run and tell; return whether it goes on."""
         try:
             compared = read_whole(run, self._stopped.is_set)
-        except (UserError, OSError) as error:
+        except (UserError, OSError, ArithmeticError, ValueError) as error:
             self._tell(place, one_line(str(error)))
-            return False
+            return run.is_alive()  # what cannot be read now may be later
         if compared is None:
             return False
         self._tell(place, compared)
