@@ -70,7 +70,7 @@ def _format(given: str | None, output: Path | None) -> str:
         raise UserError(f"--format {one_line(given)!r}: allowed: {allowed}{nearest(given, _FORMATS)}")
     ending = _SPELT.get(output.suffix.lower(), output.suffix.lower()) if output is not None else ""
     of_name = next((name for name, end in _FORMATS.items() if ending == end), None)
-    if output is not None and of_name is None and given is None:
+    if ending and of_name is None and given is None:
         raise UserError(
             f"--output {one_line(str(output))}: let the name end in {', '.join(_FORMATS.values())}, or give --format"
         )

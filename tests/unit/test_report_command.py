@@ -319,7 +319,9 @@ def test_published_figures_and_changes_are_named_and_lines_told_apart_without_co
 
 
 @pytest.mark.usefixtures("run")
-@pytest.mark.parametrize(("name", "begin"), [("r.html", "<!DOCTYPE"), ("r.md", "# R"), ("r.json", "{"), ("r", "Rep")])
+@pytest.mark.parametrize(
+    ("name", "begin"), [("r.html", "<!DOCTYPE"), ("r.md", "# R"), ("r.json", "{"), ("r", "Rep"), ("r.HTM", "<!DOC")]
+)
 def test_the_file_s_name_says_its_form(tmp_path: Path, name: str, begin: str) -> None:
     path = tmp_path / name
     assert said(tmp_path, "one", "--output", str(path)) == f"{path}: report of one\n"
@@ -332,6 +334,9 @@ def test_a_file_is_not_written_over_unasked(tmp_path: Path) -> None:
     path.write_text("mine")
     assert "there is such a file" in refused(tmp_path, "one", "--output", str(path))
     assert path.read_text() == "mine"
+    assert "let the name end in .txt, .md, .html, .json" in refused(
+        tmp_path, "one", "--output", str(tmp_path / "r.pdf")
+    )
     said(tmp_path, "one", "--output", str(path), "--force")
     assert path.read_text().startswith("# Report of one")
     assert "a folder" in refused(tmp_path, "one", "--output", str(tmp_path), "--force")
