@@ -25,6 +25,6 @@ screenshots:
 	uv run python docs/screenshots.py
 
 benchmarks:
-	for script in first_frame start_up shape_preview event_flood open_large_run quit_time dashboard_cost throughput; do \
+	for script in first_frame start_up shape_preview event_flood open_large_run quit_time dashboard_cost growth throughput; do \
 		echo "== $$script"; PYTHONPATH=tests uv run python benchmarks/$$script.py || exit 1; \
 	done
