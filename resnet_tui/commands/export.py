@@ -90,23 +90,13 @@ def _check_output(path: Path, file_format: str, *, force: bool) -> None:
     """Refuse what could not be written, before minutes are spent on it."""
     from engine.errors import UserError
     from engine.text import one_line
+    from resnet_tui.printing.output import check_output
 
-    name = f"--output {one_line(str(path))}"
-    try:
-        if file_format == "tensorboard":
-            if path.exists() and not path.is_dir():
-                raise UserError(f"{name}: a file; TensorBoard reads folders, so give the name of one")
-            return
-        if path.is_dir():
-            raise UserError(f"{name}: a folder; give the name of a file")
-        if not path.parent.is_dir():
-            raise UserError(f"{name}: there is no folder {one_line(str(path.parent))}; make it first")
-        if path.exists() and not path.is_file():
-            raise UserError(f"{name}: a device or pipe, which a file would replace; give the name of a file")
-        if path.exists() and not force:
-            raise UserError(f"{name}: there is such a file; give another name, or --force")
-    except OSError as error:
-        raise UserError(f"{name}: {error.strerror}; give another name") from error
+    if file_format == "tensorboard":
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--output {one_line(str(path))}: a file; TensorBoard reads folders, so give one")
+        return
+    check_output(path, force=force)
     if path.suffix in {*_SUFFIXES.values()} - {"", _SUFFIXES[file_format]}:
         raise UserError(
             f"--output {one_line(str(path))}: the format is {file_format}; let the name end in "
