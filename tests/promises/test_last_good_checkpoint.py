@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support import stop_at, tiny, train
 
@@ -96,6 +96,24 @@ class World:
             path.write_bytes(content[:-1] if which % 2 else content[:5000] + b"?" + content[5001:])
             self.saved = max(self._good().values())
 
+    def damage_meanwhile(self, steps: int) -> None:
+        """Go on, and let the disk damage the last checkpoint right before the next is saved."""
+        control, stop = stop_at(2 * ((self._step() + steps + 5) // 2))
+        saved = 0
+
+        def on_event(event: Event) -> None:
+            nonlocal saved
+            if isinstance(event, Step):
+                control.send(CheckpointNow())
+            if isinstance(event, CheckpointSaved):
+                saved += 1
+                if saved == 2 and len(self._good()) > 1:
+                    self.run.last.write_bytes(b"damaged")
+                    self.saved = max(self._good().values())
+            stop(event)
+
+        self._train(control, on_event)
+
     def put(self, which: int) -> None:
         """Put a file of a person's own into the run's folder."""
         path = self.run.path / FOREIGN[which % len(FOREIGN)]
@@ -162,8 +180,8 @@ class World:
             yield
 
 
-ACTIONS = ("train_on", "checkpoint_now", "diverge", "killed_while_saving", "damage", "put")
-WEIGHED = st.sampled_from([*ACTIONS, "train_on", "damage", "put", "put"])
+ACTIONS = ("train_on", "checkpoint_now", "diverge", "killed_while_saving", "damage", "damage_meanwhile", "put")
+WEIGHED = st.sampled_from([*ACTIONS, "damage", "damage_meanwhile", "put", "put"])
 
 
 def test_whatever_is_done_the_newest_good_checkpoint_and_every_foreign_file_stay(
@@ -175,7 +193,9 @@ def test_whatever_is_done_the_newest_good_checkpoint_and_every_foreign_file_stay
         max_examples=cases(12, 250), derandomize=True, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(st.lists(st.tuples(WEIGHED, st.integers(0, 7)), min_size=2, max_size=8))
+    @given(st.lists(st.tuples(WEIGHED, st.integers(0, len(FOREIGN) - 1)), min_size=2, max_size=8))
+    @example([("put", number) for number in range(len(FOREIGN))] + [("train_on", 2)])
+    @example([("damage_meanwhile", 4), ("train_on", 3)])
     def hold(actions: list[tuple[str, int]]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             world = World(Path(folder))
