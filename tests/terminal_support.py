@@ -54,6 +54,10 @@ def left_on(output: bytes) -> list[str]:
     ]
 
 
+_NOT_PASSED_ON = frozenset({"NO_COLOR", "COLUMNS", "LINES"})
+"""The terminal's own size counts, not one that the tests were started with."""
+
+
 class Terminal:
     """Runs a command in a pseudo-terminal; read what it draws with ``wait_for``."""
 
@@ -96,7 +100,9 @@ class Terminal:
         if cwd is not None:
             os.chdir(cwd)
         wanted = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"} | environment
-        os.execvpe(command[0], list(command), {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | wanted)
+        os.execvpe(
+            command[0], list(command), {k: v for k, v in os.environ.items() if k not in _NOT_PASSED_ON} | wanted
+        )
 
     def read(self, seconds: float = 0.0) -> bytes:
         """Take what the program has written, waiting at most ``seconds`` for something to come."""
