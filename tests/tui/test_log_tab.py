@@ -42,7 +42,10 @@ def test_the_log_of_a_real_run_is_shown_and_searched(tmp_path: Path) -> None:
         async with app.run_test(size=(120, 40)) as pilot:
             wanted = ("ResNet-8", "epoch 2 of 2", "completed", "following")
             await until(pilot, lambda: all(text in text_of(pilot) for text in wanted))
-            await pilot.press("slash", *"EPOCH 2")
+            await until(pilot, lambda: app.focused is app.query_one(LogView))
+            await pilot.press("slash")
+            await until(pilot, lambda: app.focused is app.query_one(Input))
+            await pilot.press(*"EPOCH 2")
             await until(pilot, lambda: re.search(r"match 1 of \d", text_of(pilot)))
             assert app.query_one(Input).value == "EPOCH 2"
             assert "completed" in text_of(pilot)
