@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,8 @@ class StreamTrainBatches:
         if self._loader is None:
             raise ValueError("these batches are closed")
         self._plan.epoch, self._plan.first_step = epoch, first_step
-        batches = iter(self._loader)
+        with _signals_wait():
+            batches = iter(self._loader)  # the first time, starts the workers, which inherit that signals wait
         for step in range(first_step, self.steps_per_epoch):
             try:
                 x, y_B = next(batches)
@@ -132,11 +134,25 @@ class _Images(TorchDataset[tuple[Tensor, int]]):
         return moved
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let signals that end a run come to this thread only afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where a group cannot be signalled like this
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _depend_on_parent(worker: int) -> None:  # noqa: ARG001 - the loader passes it
     """Leave signals to the run and end with it, however it ends.
 
-    A signal reaches every process of a group; the run decides what it means, and tells its workers itself. A worker
-    that lived on would keep the lock of the run, which it inherits.
+    A signal reaches every process of a group; the run decides what it means, and tells its workers itself. Until here
+    signals wait: one would end a worker that has only just begun. A worker that lived on would keep the lock of the
+    run, which it inherits.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):

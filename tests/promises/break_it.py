@@ -1,9 +1,8 @@
 """Shows that the tests of the promises can fail: breaks the code, a change at a time; a test must notice.
 
 ``python tests/promises/break_it.py [WORD]``, with a word only the changes whose promise or file has it. First, each
-test has to pass on the code as it is. Every file of
-``breakages/`` lists changes: the promise, the file, the text that is there once and what replaces it, and the test.
-Works on a copy; exits with 1 where a test did not notice.
+test has to pass on the code as it is. Every file of ``breakages/`` lists changes: the promise, the file, the text
+that is there once and what replaces it, and the test. Works on a copy; exits with 1 where a test did not notice.
 """
 
 import contextlib
@@ -28,9 +27,7 @@ _FAILED = 1
 def main() -> int:
     """Try every change; return how the process is to end."""
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    listed = [change for file in sorted((Path(__file__).parent / "breakages").glob("*.toml"))
-              for change in tomllib.loads(file.read_text())["break"]]  # fmt: skip
-    wanted = [change for change in listed if word in change["promise"] or word in change["file"]]
+    wanted = [change for change in listed() if word in change["promise"] or word in change["file"]]
     whole = {test: _run(None, test) for test in sorted({change["test"] for change in wanted})}
     for test, status in whole.items():
         if status != 0:
@@ -44,6 +41,12 @@ def main() -> int:
               f"{change['file']}, {change['what']}", flush=True)  # fmt: skip
     print(f"{len(wanted) - missed} of {len(wanted)} changes were noticed")
     return 1 if missed or not wanted else 0
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return every change of ``breakages/``."""
+    files = sorted((Path(__file__).parent / "breakages").glob("*.toml"))
+    return [change for file in files for change in tomllib.loads(file.read_text())["break"]]
 
 
 def _problem(change: dict[str, Any]) -> str:

@@ -265,6 +265,26 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, figure: Callable[[str],
         training.close()
 
 
+def test_no_signal_ends_a_worker_however_early_it_comes(
+    tmp_path: Path, cases: Cases, figure: Callable[[str], None]
+) -> None:
+    sent = 0
+    for case in range(cases(1, 10)):
+        training = Training(headless, tiny(**ENDLESS), tmp_path / f"{case}")
+        run = psutil.Process(training.process.pid)
+        try:
+            while not training.said_so(step):
+                assert training.process.poll() is None, "the run ended with its worker"
+                for worker in run.children():
+                    worker.terminate()
+                    sent += 1
+            assert len(training.group()) == 3, "it has its workers still"
+        finally:
+            training.close()
+    assert sent > 0
+    figure(f"{sent:,} signals to workers from their first moment on ended none of {cases(1, 10)} runs")
+
+
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path, cases: Cases, figure: Callable[[str], None]) -> None:
     slowest = 0.0
     for case in range(cases(1, 5)):
