@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
-from recorded import norms, opening, step
+from made_training import norms, opening, step
 from terminal_support import Terminal, resnet_tui
 
 from engine import run_dir

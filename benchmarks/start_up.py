@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from recorded import STEPS_PER_EPOCH, record
+from made_training import STEPS_PER_EPOCH
+from recorded import record
 from terminal_support import resnet_tui
 
 

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 
-SHORTEST, LONGEST = 0.1, 2.0
+SHORTEST, LONGEST = 0.1, 3.0
 """Seconds between two drawings of what a run sends; what a person asks for is drawn at once."""
-SHARING, ALONE = 0.02, 0.25
-"""Of one core: where training needs this machine's processor too, and where it does not."""
+SHARING, ALONE = 0.0125, 0.25
+"""Of one core: where training needs this machine's processor too, and where it does not. A step of training waits for
+the slowest of its threads, so that what is taken of one core is taken of all."""
+TICKS = {SHARING: 0.5, ALONE: 0.1}
+"""Seconds after which to look whether there is something to draw: looking costs, too."""
 
 
 class Budget:

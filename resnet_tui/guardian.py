@@ -117,19 +117,17 @@ class _Guardian:
         return 128 - ended
 
     def _stop(self) -> None:
-        """Stop as the child has, so that a shell takes the terminal back; go on with it."""
+        """Stop the whole job as the child has, so that a shell takes the terminal back; go on with it."""
         if in_foreground():
             if self._is_taken():  # stopped by what it cannot see: let it do so in order
                 os.kill(self._child, signal.SIGCONT)
                 os.kill(self._child, signal.SIGTSTP)
                 return
-            if os.getpgrp() != os.getpid():  # started by a script, say, for which a shell waits without seeing this
-                os.kill(self._child, signal.SIGCONT)
-                return
             self._restore(left=False)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # To all of the job, as a key would: a shell may see only the script or launcher that this was started by.
         # Not SIGSTOP: where no shell could let it go on, this does nothing, and both go on at once.
-        os.kill(os.getpid(), signal.SIGTSTP)
+        os.kill(0, signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         os.kill(self._child, signal.SIGCONT)
 

@@ -16,7 +16,7 @@ from textual.widgets import ContentSwitcher, Static
 from engine.events import Event, Progress
 from engine.run_dir import RunDir
 from engine.text import one_line
-from resnet_tui.budget import ALONE, SHARING, Budget
+from resnet_tui.budget import ALONE, SHARING, TICKS, Budget
 from resnet_tui.messages import post
 from resnet_tui.panel import Panel
 from resnet_tui.run.control import SLOW_SECONDS, RunControl
@@ -39,7 +39,6 @@ from resnet_tui.widgets.tab_bar import TabBar
 
 _APPLY_SECONDS = 0.01
 """How long events may be applied before keys get their turn."""
-_TICK_SECONDS = 0.1
 _HEADER_SECONDS = 1.0
 _SAID_SECONDS = 10.0
 """How long what was said stays on the screen."""
@@ -132,7 +131,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     async def on_mount(self) -> None:
         """Begin to read, or to train."""
         self.query_one(TabBar).active = self.tab
-        self.set_interval(_TICK_SECONDS, self._tick)
+        self._ticks = self.set_interval(TICKS[self.budget.share], self._tick)
         match self.source:
             case NewRun():
                 self._start(self.source)
@@ -310,8 +309,15 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
             self.draw_header()
         elif not draws:
             return
-        self.budget.share = SHARING if self._shares_processor() else ALONE
+        self._keep_to(SHARING if self._shares_processor() else ALONE)
         self.call_after_refresh(self.budget.drawn)
+
+    def _keep_to(self, share: float) -> None:
+        """Spend no more than ``share`` of a core."""
+        if share != self.budget.share:
+            self.budget.share = share
+            self._ticks.stop()
+            self._ticks = self.set_interval(TICKS[share], self._tick)
 
     def _shares_processor(self) -> bool:
         """Whether training needs the processor that drawing takes."""

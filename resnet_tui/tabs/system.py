@@ -108,7 +108,7 @@ class SystemTab(Panel):
             ("drawing", f"{self._budget.drawings:.1f} times a second, at most {1 / SHORTEST:.0f}"),
             (
                 "budget",
-                f"{words.percent(self._budget.share, 0)} of one core; it draws less often where that would take more",
+                f"{words.percent(self._budget.share, 1)} of one core; it draws less often where that would take more",
             ),
         ]
 
@@ -165,6 +165,8 @@ def _facts(state: RunState, run: RunDir | None) -> Iterator[tuple[str, str]]:
     yield "precision", one_line(started.precision)
     yield "host", one_line(started.host)
     yield "process", str(started.process)
+    if state.summary.rank_speeds:
+        yield "ranks", words.ranks(state.summary.rank_speeds)
     yield "since", f"{since:%Y-%m-%d %H:%M:%S}"
     if run is not None:
         yield "folder", one_line(str(run.path.absolute()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from made_training import STEPS_PER_EPOCH, evaluated, norms, opening, step
 from runs_support import keep
 from tui_support import dashboard, drive, run_screen, until
 
@@ -18,12 +18,8 @@ from engine.config_file import build_config
 from engine.events import (
     CheckpointSaved,
     EpochStarted,
-    Evaluated,
     Event,
-    GradNorms,
-    ModelBuilt,
     RunFinished,
-    RunStarted,
     Step,
     System,
     encode,
@@ -42,8 +38,7 @@ ENGINE_GROWTH = 2 << 20
 DASHBOARD_GROWTH = 4 << 20
 """Bytes at most, of the last third of the time against the second. The dashboard keeps a row an epoch, and caches of
 what it drew fill up over the first hours."""
-PARTS = ("stem", *(f"stage{s}.block{b}" for s in (1, 2, 3) for b in (1, 2, 3)), "head")
-STEPS_PER_EPOCH = 400
+EPOCHS = 10**6
 
 
 class Memory:
@@ -71,36 +66,20 @@ class Memory:
 # The dashboard -----------------------------------------------------------------------------------------------------
 
 
-def opening(epochs: int) -> list[Event]:
-    started = RunStarted(
-        time=1e9, config=build_config({"name": "day"}, {}), device="cpu", precision="float32", versions=(), process=1,
-        host="here", classes=tuple("abcdefghij"), train_images=51_200, val_images=0, test_images=10_000,
-        epochs=epochs, steps_per_epoch=STEPS_PER_EPOCH,
-    )  # fmt: skip
-    return [started, ModelBuilt(time=1e9, rows=(), blocks=PARTS, params=269_722, macs=40_550_000)]
-
-
 def reading(number: int) -> list[Event]:
     """The events of one second, in which ten steps are taken."""
-    step, now = 10 * number, 1e9 + number
-    epoch = (step - 1) // STEPS_PER_EPOCH + 1
-    norms = tuple(0.1 + 0.05 * math.sin(number / 1000 + part) for part in range(len(PARTS)))
-    events: list[Event] = [
-        Step(time=now, step=step, epoch=epoch, steps=10, images=1280, loss=2.3 + math.sin(number), accuracy=0.5,
-             lr=0.1, images_per_second=1280.0),
-        GradNorms(time=now, step=step, norms=norms, total=math.hypot(*norms)),
-    ]  # fmt: skip
+    last, now = 10 * number, 1e9 + number
+    events: list[Event] = [step(last, now, 10), norms(last, now)]
     if number % 2 == 0:
         events.append(System(time=now, cpu_percent=100.0 + number % 9, memory_bytes=2**30, host_cpu_percent=50.0,
                              host_memory_bytes=2**33, host_memory_total=2**34))  # fmt: skip
-    if step % STEPS_PER_EPOCH == 0:
-        scores = tuple(0.5 + 0.1 * math.sin(number + one) for one in range(10))
+    if last % STEPS_PER_EPOCH == 0:
+        epoch = last // STEPS_PER_EPOCH
         events += [
-            Evaluated(time=now, step=step, epoch=epoch, split="test", loss=0.5, accuracy=scores[0], top5=None,
-                      per_class=scores, confusion=((100,) * 10,) * 10, images=10_000, seconds=1.0),
-            CheckpointSaved(time=now, step=step, epoch=epoch, which="last", path="checkpoints/last", accuracy=0.5),
-            EpochStarted(time=now, epoch=epoch + 1, epochs=10**6),
-        ]  # fmt: skip
+            evaluated(last, now),
+            CheckpointSaved(time=now, step=last, epoch=epoch, which="last", path="checkpoints/last", accuracy=0.5),
+            EpochStarted(time=now, epoch=epoch + 1, epochs=EPOCHS),
+        ]
     return events
 
 
@@ -109,7 +88,10 @@ def test_the_dashboard_does_not_grow_over_a_day_of_events(
 ) -> None:
     total, memory = cases(READINGS // 10, READINGS), Memory()
     piece = total // 30
-    run = keep(tmp_path / "runs", "day", [*opening(10**6), EpochStarted(time=1e9, epoch=1, epochs=10**6)])
+    config = build_config({"name": "day"}, {})
+    run = keep(
+        tmp_path / "runs", "day", [*opening(config, EPOCHS, 1e9), EpochStarted(time=1e9, epoch=1, epochs=EPOCHS)]
+    )
 
     async def watch() -> None:
         async with dashboard(tmp_path, monkeypatch, WatchedRun(run)) as pilot:

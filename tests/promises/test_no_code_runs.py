@@ -22,7 +22,7 @@ import pytest
 import torch
 from data_support import image_folder, loaded, small_cifar
 from safetensors.torch import save as save_safetensors
-from support import Cli, tiny, train
+from support import Cli
 
 from engine import mistakes
 from engine.checkpoint import load_checkpoint
@@ -32,7 +32,7 @@ from engine.data.checksum import Digest
 from engine.data.published import SPECS, Spec
 from engine.errors import UserError, WorldError
 from engine.pickles import read_batch
-from engine.run_dir import RunDir, iterate
+from engine.run_dir import RunDir
 from engine.weights.read import read_tensors
 from resnet_tui import settings
 
@@ -311,19 +311,11 @@ def test_a_planted_cache_is_not_believed(canary: Path, tmp_path: Path) -> None:
         assert not canary.exists()
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """Train a tiny run to its end."""
-    runs = tmp_path_factory.mktemp("trained") / "runs"
-    train(tiny(train__epochs=1), runs)
-    (run,) = iterate(runs)
-    return run
-
-
 def test_files_of_a_run_and_settings_run_nothing(
-    canary: Path, run: RunDir, tmp_path: Path, cli: Cli, figure: Callable[[str], None]
+    canary: Path, trained_run: RunDir, tmp_path: Path, cli: Cli, figure: Callable[[str], None]
 ) -> None:
     """Whatever lies in the place of a run's file, a preset or the settings."""
+    run = trained_run
     kept = tmp_path / "config"
     (kept / "presets").mkdir(parents=True)
     own = [kept / "dashboard.toml", kept / "keys.toml", kept / "presets" / "mine.toml"]

@@ -20,11 +20,11 @@ import pytest
 import torch
 from data_support import image_folder
 from hostile_files import PATIENCE, Said, png, run_limited, sparse
-from support import Cases, tiny, train
+from support import Cases
 
 from engine import mistakes
 from engine.event_log import EventLog, read_events
-from engine.run_dir import RunDir, iterate
+from engine.run_dir import RunDir
 from resnet_tui import settings
 from resnet_tui.run.log_tail import LogTail
 from resnet_tui.run.replay import ReplayFeed, read
@@ -233,24 +233,15 @@ def names() -> Iterator[Case]:
         yield Case(f"{name[:30]!r}", nothing.make, commands if name else commands[1:5])
 
 
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """Train a tiny run to its end."""
-    runs = tmp_path_factory.mktemp("trained") / "runs"
-    train(tiny(train__epochs=1), runs)
-    (run,) = iterate(runs)
-    return run
-
-
 def test_it_is_refused_in_words(
-    tmp_path: Path, whole_run: RunDir, cases: Cases, figure: Callable[[str], None]
+    tmp_path: Path, trained_run: RunDir, cases: Cases, figure: Callable[[str], None]
 ) -> None:
     commands: list[tuple[str, ...]] = []
     expected: list[tuple[str, frozenset[int]]] = []
     every = (*kinds(cases(GIGABYTE // 8, GIGABYTE)), *contents(), *names())
     for number, case in enumerate(every):
         folder = tmp_path / str(number)
-        shutil.copytree(whole_run.path, folder / "runs" / "RUN")
+        shutil.copytree(trained_run.path, folder / "runs" / "RUN")
         for made in ("config", "data"):
             (folder / made).mkdir()
         case.make(folder)

@@ -299,27 +299,27 @@ def test_stopping_and_coming_back(scene: Scene, cases: Cases, figure: Callable[[
     figure(f"stopped and continued {rounds} of {rounds} times, the shell usable in between")
 
 
-def comes_back(terminal: Terminal) -> None:
-    """Press the key that stops it; it does not stay stopped."""
-    since = terminal.press("\x1a")
-    terminal.wait_for(b"\x1b[?1049l", since=since)
-    terminal.wait_for(b"training", since=terminal.output.rindex(b"\x1b[?1049l"))
-
-
 def test_what_no_shell_could_continue_does_not_stop(scene: Scene) -> None:
     with scene.terminal("watch") as terminal:
         terminal.wait_for(b"training")
-        comes_back(terminal)
+        since = terminal.press("\x1a")
+        terminal.wait_for(b"\x1b[?1049l", since=since)
+        terminal.wait_for(b"training", since=terminal.output.rindex(b"\x1b[?1049l"))
         terminal.kill(signal.SIGTERM)
         assert terminal.wait_end() == 128 + signal.SIGTERM
         assert terminal.restored() == []
 
 
-def test_what_no_shell_would_see_stop_does_not(scene: Scene) -> None:
+def test_a_script_stops_with_the_dashboard_that_it_started(scene: Scene) -> None:
+    """Of which the shell sees the script alone."""
     shell = Shell(scene)
     with shell.terminal as terminal:
         job = shell.begin(scene, "sh -c '{}; exit $?'")
-        comes_back(terminal)
+        since = terminal.press("\x1a")
+        terminal.wait_for(b"Stopped", since=since)
+        shell.is_usable()
+        back = shell.tell("fg")
+        terminal.wait_for(b"training", since=back)
         terminal.press("q")
         terminal.wait_for(b"Leave it running")
         terminal.wait_for(b"trains on; come back", since=terminal.press("l"))

@@ -51,7 +51,7 @@ def test_use_is_shown_and_what_is_not_known_says_why(size: tuple[int, int]) -> N
                     "4.0 GiB of 16.0 GiB",
                     "trains on the CPU",
                     "this dashboard",
-                    "25 % of one core",
+                    "25.0 % of one core",
                     "cpu (2 thr",
                 ]
             if size > (80, 24):
