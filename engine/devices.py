@@ -9,6 +9,7 @@ import torch
 
 from engine.config import Precision
 from engine.errors import UserError
+from engine.parallel.ranks import Rank
 from engine.text import one_line
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -22,12 +23,39 @@ def available() -> list[str]:
     return [*cuda, *mps, "cpu"]
 
 
-def resolve(name: str) -> torch.device:
-    """Return the device that ``name`` means; ``auto`` picks CUDA, then MPS, then the CPU.
+def check_processes(name: str, processes: int) -> None:
+    """Make sure that ``processes`` can train together on this machine's devices of the kind ``name``.
 
     Raises:
-        UserError: this machine has no such device.
+        UserError: there are not as many, or they cannot be shared.
     """
+    kind = "cuda" if name == "cuda" else resolve(name).type
+    if kind == "mps":
+        raise UserError(
+            f"train.processes = {processes}: the one device mps cannot be shared; use one process, or --device cpu"
+        )
+    count = torch.cuda.device_count()
+    if kind == "cuda" and processes > count:
+        gpus = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
+        fewer = f"give --gpus {count}, " if count else ""
+        raise UserError(
+            f"train.processes = {processes} (--gpus): this machine has {gpus} that torch can use; {fewer}start "
+            f"torchrun on several machines, or share the processor: --device cpu --set train.processes={processes}"
+        )
+
+
+def resolve(name: str, rank: Rank | None = None) -> torch.device:
+    """Return the device that ``name`` means; ``auto`` picks CUDA, then MPS, then the CPU.
+
+    Args:
+        name: as in ``train.device``.
+        rank: which of several processes this is; each has a GPU of its own.
+
+    Raises:
+        UserError: this machine has no such device, or not one for each process.
+    """
+    if rank is not None:
+        check_processes(name, rank.here)
     found = available()
     wanted = {"auto": found[0], "cuda": "cuda:0"}.get(name, name)
     if wanted not in found:
@@ -35,16 +63,24 @@ def resolve(name: str) -> torch.device:
             f"train.device = {name!r}: not on this machine, which has {', '.join(found)}; "
             "choose one of these with --device, or auto"
         )
-    return torch.device(wanted)
+    device = torch.device(wanted)
+    return torch.device("cuda", rank.local) if rank is not None and device.type == "cuda" else device
 
 
-def describe(device: torch.device, *, fused: bool = False) -> str:
-    """Return the device in words; ``fused``: whether it norms with the kernels compiled for it."""
+def describe(device: torch.device, *, fused: bool = False, processes: int = 1) -> str:
+    """Return in words what is trained on.
+
+    Args:
+        device: of this process.
+        fused: whether it norms with the kernels compiled for it.
+        processes: how many train together, each on a device of this kind.
+    """
+    together = f", {processes} processes" if processes > 1 else ""
     if device.type == "cuda":
-        return f"{device} ({one_line(torch.cuda.get_device_name(device))})"
+        return f"{device} ({one_line(torch.cuda.get_device_name(device))}){together}"
     if device.type == "cpu":
         threads = torch.get_num_threads()
-        return f"cpu ({threads} thread{'s' if threads > 1 else ''}{', fused norms' if fused else ''})"
+        return f"cpu ({threads} thread{'s' if threads > 1 else ''}{', fused norms' if fused else ''}){together}"
     return str(device)
 
 

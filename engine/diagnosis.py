@@ -16,6 +16,8 @@ from engine.models import part_of
 if TYPE_CHECKING:
     from engine.learner import Learner
 
+IN_THE_LOSS = "all values up to the logits are finite, so it arose in the loss itself"
+
 
 class LossWatch:
     """Looks at every loss of a run: on the CPU at once, elsewhere when the telemetry is read."""
@@ -64,6 +66,13 @@ class LossWatch:
         return advice.diverged("loss", value, where, epoch, self._learner.lr, self._cause(batch, epoch, in_epoch))
 
     def _cause(self, batch: Batch | None, epoch: int, in_epoch: int) -> str:
+        cause = self._own_cause(batch, epoch, in_epoch)
+        if (group := self._learner.group) is None:
+            return cause
+        # The ranks whose images gave finite losses find nothing.
+        return min(group.gather(cause), key=lambda found: (not found, found.endswith(IN_THE_LOSS)))
+
+    def _own_cause(self, batch: Batch | None, epoch: int, in_epoch: int) -> str:
         try:
             if batch is None:
                 batch = next(iter(self._batches.epoch(epoch, in_epoch)))

@@ -4,8 +4,9 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +18,12 @@ from engine.data.dataset import Samples
 from engine.events import Evaluated
 from engine.mistakes import LARGEST_SIDE, MOST, Mistake, Mistakes, write
 
+if TYPE_CHECKING:
+    from engine.parallel.group import Group
+
 TOP5_ABOVE_CLASSES = 10
+Worst = tuple[Tensor, Tensor, Tensor]
+"""Of the most confident mistakes: index in the split, predicted label, log of the confidence."""
 
 
 class EvalBatches(Protocol):
@@ -50,6 +56,7 @@ class Evaluation:
         self._top5 = torch.zeros((), dtype=torch.int64, device=device)
         self._ones = torch.ones((), dtype=torch.int64, device=device)
         self._wrong: list[tuple[Tensor, Tensor]] = []
+        self._worst_of_all: Worst | None = None
 
     def add(self, logits_BK: Tensor, y_B: Tensor) -> None:
         """Count one batch; nothing is synchronised."""
@@ -64,6 +71,18 @@ class Evaluation:
         if self._classes > TOP5_ABOVE_CLASSES:
             top_B5 = logits_BK.topk(5, dim=1).indices
             self._top5 += (top_B5 == y_B[:, None]).sum()
+
+    def unite(self, group: "Group", first: int) -> None:
+        """Put together what each rank has counted; ``first``: the index in the split of its first sample."""
+        for counts in (self._confusion, self._loss, self._top5):
+            group.sum_(counts)
+        rows_3M = torch.full((3, MOST), -math.inf, dtype=torch.float64)
+        if self._wrong:
+            index, predicted, log = self._worst()
+            rows_3M[:, : len(index)] = torch.stack((index + first, predicted, log.double())).cpu()
+        rows = torch.cat(group.gather_rows(rows_3M), dim=1)
+        index, predicted, log = rows[:, rows[2].sort(descending=True, stable=True).indices[:MOST]]
+        self._worst_of_all = index, predicted, log
 
     def scores(self) -> Scores:
         """Read the sums."""
@@ -84,11 +103,14 @@ class Evaluation:
 
         Among equals, the first in the split come first.
         """
+        # host-device synchronisations
+        places = zip(*(column.tolist() for column in self._worst_of_all or self._worst()), strict=True)
+        return tuple((int(index), int(label), math.exp(log)) for index, label, log in places if math.isfinite(log))
+
+    def _worst(self) -> Worst:
         predicted_N, log_N = (torch.cat(parts) for parts in zip(*self._wrong, strict=True))
         order = log_N.sort(descending=True, stable=True).indices[:MOST]
-        # host-device synchronisations
-        places = zip(order.tolist(), predicted_N[order].tolist(), log_N[order].tolist(), strict=True)
-        return tuple((index, label, math.exp(log)) for index, label, log in places if math.isfinite(log))
+        return order, predicted_N[order], log_N[order]
 
 
 def keep_mistakes(path: Path, evaluation: Evaluation, samples: Samples, event: Evaluated) -> None:
@@ -142,18 +164,33 @@ def _reduced(x_BCHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def evaluate_batches(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], evaluation: Evaluation, dtype: torch.dtype
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    evaluation: Evaluation,
+    dtype: torch.dtype,
+    *,
+    at_least: int = 0,
 ) -> Iterator[int]:
     """Add every batch to ``evaluation``, yielding the number of images after each; the model is in eval mode.
 
     Nothing is kept between the yields that a caller who stops early would have to undo, but the mode.
+
+    Args:
+        model: the network.
+        batches: images and labels.
+        evaluation: counts.
+        dtype: of autocast; float32 means none.
+        at_least: how often to yield; after the last batch, 0 images.
     """
     was_training = model.training
     model.eval()
+    yielded = 0
     try:
         for x, y_B in batches:
             with torch.no_grad(), torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
                 evaluation.add(model(x), y_B)
+            yielded += 1
             yield len(y_B)
+        yield from repeat(0, at_least - yielded)
     finally:
         model.train(was_training)

@@ -229,6 +229,9 @@ class System(Header):
     device_percent: float | None = None
     device_watts: float | None = None
     device_celsius: float | None = None
+    rank_images_per_second: tuple[float, ...] = ()
+    """Where several processes train: the speed of each in its own forward and backward passes, without waiting for
+    the others; 0: not known yet. The others' use of their devices is not told."""
     kind: Literal["system"] = "system"
 
 

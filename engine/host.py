@@ -31,14 +31,15 @@ from typing import BinaryIO, NoReturn
 
 from engine import order, run_dir
 from engine.allocator import keep_freed_memory
-from engine.config import RunConfig
+from engine.config import RunConfig, TrainConfig
 from engine.config_file import build_config
 from engine.control import Control, ControlFile, StopNow
 from engine.courtesy import give_way_no_longer
 from engine.data import sources
 from engine.errors import UserError
 from engine.events import Outcome
-from engine.order import Order
+from engine.order import STOPPED, Order
+from engine.parallel.ranks import Rank, this_rank
 from engine.resume import check_unfinished
 from engine.run_dir import HEARTBEAT_SECONDS, RunDir
 from engine.sinks import Sink
@@ -55,7 +56,10 @@ _EXIT: dict[Outcome, int] = {
 _POLL_SECONDS = 0.1
 _BEFORE_BEGIN_SECONDS = 0.3
 """How long a run that has not begun may take to notice that it is to end: importing torch takes longer."""
-_STOPPED_BEFORE = "stopped before the run began; nothing was written"
+_ORDER = "RESNET_TUI_ORDER"
+"""The variable in which a host that starts several processes hands its order on to them."""
+_RANK_0_SECONDS = 1.0
+"""How long a rank that cannot begin stays, so that its end does not keep rank 0 from saying why."""
 
 
 def run_in_foreground(
@@ -78,9 +82,15 @@ def run_in_foreground(
     The first SIGINT, SIGTERM or SIGHUP saves a checkpoint and ends the run; where it has not begun and does not end
     soon, the process. A second signal ends the process at once. After a signal the process ends with the run.
 
+    Where ``config`` wants several processes, this one only starts them, each with its own command line, and ends with
+    them. One of them, as torchrun may have started it as well, never returns: the process ends with the run.
+
     Raises:
         UserError: the run could not begin.
     """
+    rank = this_rank()
+    if rank is None and config.train.processes > 1:
+        return _launch(config.train)
     keep_freed_memory()
     control = Control()
     begun: list[tuple[RunDir, ControlFile]] = []
@@ -91,10 +101,51 @@ def run_in_foreground(
         if on_run_dir is not None:
             on_run_dir(run)
 
-    thread = EngineThread(config, runs=runs, resume=resume, sinks=sinks, control=control, on_run_dir=begin)
+    thread = EngineThread(config, runs=runs, resume=resume, sinks=sinks, control=control, on_run_dir=begin, rank=rank)
     with _signals_stop(control) as received:
         thread.start()
-        _attend(thread, control, begun, received)
+        _attend(thread, control, begun, received, rank)
+        if rank is not None:  # before torch's launcher, seeing another rank end, has a signal for this one
+            try:
+                _end(_status_of(thread, received))
+            except UserError as error:
+                _say(error)
+                _end(error.exit_status)
+    return _status_of(thread, received)
+
+
+def follow(rank: Rank) -> int:
+    """Train as a rank above 0 what rank 0 was given, and say nothing; the process ends with the run."""
+    keep_freed_memory()
+    control = Control()
+
+    def log(run: RunDir) -> None:
+        _log_to(run)
+        _print_to(run.log)
+
+    thread = EngineThread(RunConfig(), control=control, on_run_dir=log, rank=rank)
+    with _signals_stop(control) as received:
+        thread.start()
+        _attend(thread, control, [], received, rank)
+        if isinstance(thread.error, UserError):
+            time.sleep(_RANK_0_SECONDS)
+            _end(thread.error.exit_status)
+        if thread.error is not None or thread.finished is None or thread.finished.outcome == "failed":
+            _end(128 + received[0] if received else EXIT_FAILED)
+        _end(EXIT_OK)  # how it ended says rank 0
+
+
+def _launch(train: TrainConfig) -> int:
+    """Start the processes of a run, each with the command line of this one."""
+    from engine.devices import check_processes
+    from engine.parallel.launcher import launch
+
+    check_processes(train.device, train.processes)
+    return launch(train.processes, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _status_of(thread: EngineThread, received: list[signal.Signals]) -> int:
+    """Return the exit status for how the run ended; after a signal, end the process at once."""
     try:
         finished = thread.result()
     except StoppedBeforeStart:
@@ -124,16 +175,21 @@ def _attend(
     control: Control,
     begun: list[tuple[RunDir, ControlFile]],
     received: list[signal.Signals],
+    rank: Rank | None,
 ) -> None:
     """Until the run ends: say that it is alive, and pass on what other processes ask of it."""
     beaten = waited = 0.0
+    parent = os.getppid()
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
         if received and not thread.begins:
             waited += _POLL_SECONDS
             if waited > _BEFORE_BEGIN_SECONDS:
-                _say_stopped()
+                if rank is None or rank.number == 0:
+                    _say_stopped()
                 _end(128 + received[0])
+        if rank is not None and os.getppid() != parent and not control.stop_wanted:
+            control.send(StopNow(source="the end of its launcher"))
         for run, messages in begun:  # none until the data is ready, then one
             for message in messages.read():
                 control.send(message)
@@ -142,9 +198,14 @@ def _attend(
                 run.beat()
 
 
+def _say(error: UserError) -> None:
+    for line in str(error).splitlines():
+        print(f"error: {line}", file=sys.stderr)
+
+
 def _say_stopped() -> None:
     with suppress(OSError, ValueError):  # nobody hears it: the terminal has gone
-        print(_STOPPED_BEFORE, file=sys.stderr, flush=True)
+        print(STOPPED, file=sys.stderr, flush=True)
 
 
 def _end(status: int) -> NoReturn:
@@ -182,6 +243,8 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
 def main() -> int:
     """Run as a process of its own; the module's docstring says what it tells its parent."""
     give_way_no_longer()  # as the dashboard does, which started this
+    if (rank := this_rank()) is not None and rank.number > 0:
+        return follow(rank)
     parser = argparse.ArgumentParser(prog="python -m engine.host")
     parser.add_argument("runs", type=Path, help="Folder that holds the runs.")
     runs = parser.parse_args().runs
@@ -204,10 +267,12 @@ def main() -> int:
             resume = run_dir.find(runs, ordered.resume)
             check_unfinished(resume, config, epochs_given=config.train.epochs != resume.config().train.epochs)
         sources.check(config.data)
+        if rank is None and config.train.processes > 1:
+            os.environ[_ORDER] = order.encode(config, resume).decode()
+            os.dup2(stdout.fileno(), 1)  # for rank 0, which tells
         return run_in_foreground(config, runs=runs, resume=resume, sinks=[told], on_run_dir=hand_over)
     except UserError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        _say(error)
         return error.exit_status
 
 
@@ -215,7 +280,7 @@ def _ordered() -> Order | None:
     """Return what to train; None where the parent ended without wanting anything."""
     import engine.loop  # noqa: F401 - torch and all that training needs, while a person is choosing still
 
-    said = sys.stdin.buffer.read()
+    said = os.environ.pop(_ORDER, "").encode() or sys.stdin.buffer.read()
     return order.decode(said) if said else None
 
 

@@ -39,7 +39,7 @@ def introduce_run(
         _log.info("norm, addition and ReLU are not fused: %s", learner.not_fused)
     return RunStarted(
         config=config,
-        device=describe(learner.device, fused=not learner.not_fused),
+        device=describe(learner.device, fused=not learner.not_fused, processes=config.train.processes),
         precision=str(learner.dtype).removeprefix("torch."),
         versions=(("python", platform.python_version()), *((name, version(name)) for name in PACKAGES)),
         process=os.getpid(),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,12 @@ from engine.optim import build_optimiser, set_lr
 from engine.weights.carry import carry, check_something_is_left
 
 if TYPE_CHECKING:
+    from torch.nn.parallel import DistributedDataParallel
+
+    from engine.parallel.group import Group
     from engine.weights.fit import Weights
+
+_AS_IT_IS = nullcontext()
 
 
 class Learner:
@@ -36,6 +42,7 @@ class Learner:
         device: torch.device,
         weights: "Weights | None" = None,
         carried: Collection[str] = (),
+        group: "Group | None" = None,
     ) -> None:
         """Build network and optimiser on ``device``.
 
@@ -46,6 +53,7 @@ class Learner:
             device: where to train.
             weights: what to begin with instead of random weights.
             carried: instead of ``weights``, in a run that is resumed: which parameters began with them.
+            group: the processes that train together, where there are several.
 
         Raises:
             UserError: the network cannot take such an input or such weights, or the device not train in this
@@ -73,6 +81,8 @@ class Learner:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.average = _moving_average(self.model, config.train.ema_decay)
         self.gradients = GradientMeter(self.model)
+        self.group = group
+        self._parallel: DistributedDataParallel | None = None
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -99,15 +109,31 @@ class Learner:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         loss = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device)
-        for part in _split(batch, self._config.optim.accumulate):
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                logits_BK = self._logits(part.x)
-                part_loss = self._loss(logits_BK, part) * (len(part.y_B) / len(batch.y_B))
-            self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
+        own, parts = len(batch.y_B), list(_split(batch, self._config.optim.accumulate))
+        scale = 1.0 if self.group is None else self._join_gradients(own, batch.images)
+        for part in parts:
+            with self._gradients_joined(part is parts[-1]):
+                with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                    logits_BK = self._logits(part.x)
+                    part_loss = self._loss(logits_BK, part) * (len(part.y_B) / own * scale)
+                self.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach()
             right += (logits_BK.detach().argmax(dim=1) == part.y_B).sum()
         self.scaler.unscale_(self.optimiser)
-        return loss, right
+        return (loss, right) if self.group is None else self.group.of_batch(loss, right, own, batch.images)
+
+    def _join_gradients(self, own: int, images: int) -> float:
+        """Have a backward pass give the mean over all ranks; return what this one's mean loss is multiplied with."""
+        assert self.group is not None
+        if self._parallel is None:
+            self.share_statistics()  # or those of rank 0 would be everybody's
+            every = self._config.telemetry.every_steps
+            self._parallel = self.group.parallel(self.model, self.device, measured_every=every)
+        return self.group.rank.scale(own, images)
+
+    def _gradients_joined(self, last: bool) -> AbstractContextManager[None]:
+        """Let ranks wait for each other's gradients only at the last part of a batch."""
+        return _AS_IT_IS if last or self._parallel is None else self._parallel.no_sync()
 
     def update(self, lr: float) -> None:
         """Take the optimiser's step with the gradient that was accumulated, and clear it."""
@@ -127,12 +153,44 @@ class Learner:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 if found := diagnosis.first_non_finite(self.model, part.x):
                     return found
-        return "all values up to the logits are finite, so it arose in the loss itself"
+        return diagnosis.IN_THE_LOSS
 
     def freeze_carried(self, frozen: bool) -> None:
         """Stop or begin to train the parameters that were carried over; their norms' statistics go on either way."""
+        before = [parameter.requires_grad for parameter in self.model.parameters()]
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not (frozen and name in self.carried_parameters))
+        if before != [parameter.requires_grad for parameter in self.model.parameters()]:
+            self._parallel = None  # it waits for the gradients that there were when it was made
+
+    def share_statistics(self) -> None:
+        """Give all ranks the mean of their running norm statistics, each of its own images.
+
+        Means are taken in whatever order, so it does not matter how often this is done but to the last bits.
+        """
+        if self.group is not None:
+            models = [self.model] if self.average is None else [self.model, self.average]
+            self.group.average_(b for model in models for b in model.buffers() if b.is_floating_point())
+
+    def leave_group(self) -> None:
+        """Go on without the other ranks, to save what this one has."""
+        self.group = self._parallel = None
+
+    def rank_speeds(self) -> tuple[float, ...]:
+        """Return the images a second of each rank's own latest measured passes; 0: not known. Empty for one process.
+
+        All ranks take as long a step as the slowest; this leaves out how long each waited for the others.
+        """
+        if self.group is None:
+            return ()
+        return self.group.gather_numbers(self._own_speed())
+
+    def _own_speed(self) -> float:
+        if self._parallel is None:
+            return 0.0
+        measured = self._parallel._get_ddp_logging_data()  # type: ignore[no-untyped-call]
+        nanoseconds = measured.get("forward_compute_time", 0) + measured.get("backward_compute_time", 0)
+        return self._config.micro_batch * 1e9 / nanoseconds if nanoseconds else 0.0
 
     def tensors(self) -> checkpoint.Tensors:
         """Return everything that a resume needs, by name."""
@@ -161,6 +219,9 @@ class Learner:
             raise WorldError(f"the checkpoint does not fit the network: {error}") from error
 
     def _logits(self, x: Tensor) -> Tensor:
+        if self._parallel is not None:
+            logits_BK: Tensor = self._parallel(x)
+            return logits_BK
         if self._compiled is not None and self._compiled.takes(x):
             return self._compiled(x)
         return self.model(x)  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ a step.
 import math
 import time
 from collections.abc import Generator
+from typing import Literal
 
 import torch
 
@@ -17,11 +18,10 @@ from engine.advice import Diverged
 from engine.checkpoint import Best, Tensors, TrainState, check_same_run, save_checkpoint
 from engine.config import RunConfig
 from engine.control import Control, ControlMessage
-from engine.data.dataset import Dataset, Samples
-from engine.data.pipeline import Batch, eval_batches, train_batches
+from engine.data.dataset import Dataset
+from engine.data.pipeline import Batch, train_batches
 from engine.devices import resolve
 from engine.diagnosis import LossWatch
-from engine.evaluation import Evaluation, evaluate_batches, keep_mistakes
 from engine.events import (
     CheckpointSaved,
     ControlApplied,
@@ -31,21 +31,23 @@ from engine.events import (
     Outcome,
     Progress,
     RunFinished,
-    Split,
     Warned,
     WeightsLoaded,
 )
 from engine.introduction import checked_shapes, introduce_model, introduce_run, introduce_weights, weights_notes
 from engine.learner import Learner
+from engine.parallel.group import Group
+from engine.parallel.ranks import changed_number, check_together
+from engine.parallel.shared_control import SharedControl
 from engine.patience import Writing, at_once
 from engine.run_dir import RunDir
 from engine.schedule import LearningRate, RateState
+from engine.splits import Splits
 from engine.system import SystemMeter
-from engine.telemetry import Telemetry
+from engine.telemetry import Telemetry, UseReadings
 from engine.weights import Weights
 
 Events = Generator[Event, None, None]
-_PROGRESS_SECONDS = 0.25
 
 
 class Trainer:
@@ -58,6 +60,7 @@ class Trainer:
         control: Control,
         resume: tuple[Tensors, TrainState, list[str]] | None = None,
         weights: Weights | None = None,
+        group: Group | None = None,
     ) -> None:
         """Make everything ready.
 
@@ -67,16 +70,19 @@ class Trainer:
             control: where messages to the run come from.
             resume: what ``checkpoint.resumable`` gives, for a run that goes on.
             weights: what a new run begins with, where ``config.weights`` names some.
+            group: the processes that train this run together, where there are several.
 
         Raises:
             UserError: the run cannot begin: its device, network, data or checkpoint do not fit together.
         """
         self.config = config
         self.dataset = dataset
-        self.device = resolve(config.train.device)
+        rank = group.rank if group is not None else None
+        check_together(config, rank)
+        self.device = resolve(config.train.device, rank)
         self.shapes = checked_shapes(config, dataset)
         carried = resume[1].carried if resume is not None else ()
-        self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device, weights, carried)
+        self.learner = Learner(config, dataset.shape, len(dataset.classes), self.device, weights, carried, group)
         self._weights_loaded: WeightsLoaded | None = None
         self._notes: list[str] = []
         if weights is not None and (report := self.learner.carry_report) is not None:
@@ -84,19 +90,13 @@ class Trainer:
             self._notes = weights_notes(config, weights, report)
         self.run_dir: RunDir | None = None  # set by who keeps the run on disk, before the first event
         self.patience: Writing = at_once  # set with it
-        self._control = control
-        self._batches = train_batches(dataset, config, self.device)
+        self._control = control if group is None else SharedControl(control, group)
+        self._batches = train_batches(dataset, config, self.device, rank)
         self._notes += [self._batches.note] if self._batches.note else []
-        evaluated: list[tuple[Split, Samples]] = [("test", dataset.test)]
-        if dataset.val is not None:
-            evaluated.insert(0, ("val", dataset.val))  # the first chooses the best epoch
-        self._splits = [
-            (split, samples, eval_batches(samples, dataset, config, self.device)) for split, samples in evaluated
-        ]
+        self._splits = Splits(dataset, config, self.device, group)
         self._losses = LossWatch(self.learner, self._batches, at_once=self.device.type != "cuda")
         self._telemetry = Telemetry(self.device)
-        self._system = SystemMeter(self.device)
-        self._system_read = time.monotonic()
+        self._use = UseReadings(SystemMeter(self.device), config.telemetry.system_seconds)
         self.steps_per_epoch = self._batches.steps_per_epoch
 
         self.epochs = config.train.epochs
@@ -135,7 +135,7 @@ class Trainer:
             yield from self._epochs()
             outcome, reason = self._ending or ("completed", f"{self.epoch - 1} of {self.epochs} epochs trained")
         except Exception as error:
-            outcome, reason = advice.ending(self.config, error)
+            outcome, reason = yield from self._ended_by(error)
         finally:
             self._batches.close()
         target = self.config.train.target_accuracy
@@ -147,9 +147,24 @@ class Trainer:
             seconds=time.monotonic() - began,
             best_accuracy=self._best.accuracy if self._best else None,
             best_epoch=self._best.epoch if self._best else None,
-            best_split=self._splits[0][0] if self._best else None,
+            best_split=self._splits.choosing if self._best else None,
             target_missed=bool(target) and (self._best is None or self._best.accuracy < target),
         )
+
+    def _ended_by(self, error: Exception) -> Generator[Event, None, tuple[Outcome, str]]:
+        """Return how the run ends, and why; where another rank has gone, what this one has is saved first."""
+        group = self.learner.group
+        if group is None or not (reason := group.lost(error)):
+            outcome, reason = advice.ending(self.config, error)
+            if group is not None:
+                group.leave_word(reason)
+            return outcome, reason
+        self.learner.leave_group()
+        # A GPU may hold half a step: it was given work beyond the one that failed.
+        if self.device.type == "cpu" and self._last_saved != self.step:
+            yield from self._save("last")
+            reason += f"; saved as of step {self.step}, with the norm statistics of rank 0"
+        return "failed", reason
 
     def _epochs(self) -> Events:
         while self.epoch <= self.epochs and self._ending is None:
@@ -231,7 +246,7 @@ class Trainer:
         else:
             loss, right = self.learner.accumulate_gradient(batch)
         self._losses.look(loss, batch, self.step, self.epoch)
-        self._telemetry.add(loss, right, len(batch.y_B))
+        self._telemetry.add(loss, right, batch.images)
         done = self.step + 1
         in_epoch = self.step_in_epoch + 1
         save_due = bool(every := self.config.train.checkpoint_every_steps) and done % every == 0
@@ -243,12 +258,12 @@ class Trainer:
             yield from self._read_telemetry(norms_P)
         if save_due and in_epoch < self.steps_per_epoch:
             yield from self._save("last")
-        if time.monotonic() - self._system_read >= self.config.telemetry.system_seconds:
-            self._system_read = time.monotonic()
-            yield self._system.read()
+        if (use := self._use.due()) is not None:
+            yield use
 
     def _read_telemetry(self, norms_P: torch.Tensor | None) -> Events:
         reading, norms = self._telemetry.read(self.step, self.epoch, self.learner.lr, norms_P)
+        self._use.rank_speeds = self.learner.rank_speeds()
         self._losses.look_at_reading(reading.loss, self.step, self.epoch)
         yield reading
         if norms is not None:
@@ -318,55 +333,39 @@ class Trainer:
 
     def _evaluate(self) -> Generator[Event, None, Evaluated | None]:
         """Evaluate every split; return the one that chooses the best epoch, or None where a stop came between."""
-        chosen: Evaluated | None = None
-        for split, samples, batches in self._splits:
-            began = shown = time.monotonic()
-            evaluation = Evaluation(len(self.dataset.classes), self.device)
-            images = 0
-            for count in evaluate_batches(self.learner.evaluated_model, batches, evaluation, self.learner.dtype):
-                images += count
-                if message := self._control.receive():
-                    yield from self._obey(message)
-                    if self._ending is not None:
-                        return None
-                if time.monotonic() - shown >= _PROGRESS_SECONDS:
-                    shown = time.monotonic()
-                    yield Progress(activity=f"evaluating {split}", done=images, total=len(samples))
-            scores = evaluation.scores()
-            event = Evaluated(
-                step=self.step,
-                epoch=self.epoch,
-                split=split,
-                seconds=time.monotonic() - began,
-                **vars(scores),
-            )
-            if chosen is None:
-                chosen = event
-                if self.run_dir is not None:
-                    keep_mistakes(self.run_dir.mistakes, evaluation, samples, event)
-            yield event
-        return chosen
+        mistakes = self.run_dir.mistakes if self.run_dir is not None else None
+        return (yield from self._splits.evaluate(self.learner, self._obey_next, mistakes, self.step, self.epoch))
 
-    def _save(self, which: str) -> Events:
-        if self.run_dir is None:
+    def _obey_next(self) -> Generator[Event, None, bool]:
+        if message := self._control.receive():
+            yield from self._obey(message)
+        return self._ending is not None
+
+    def _save(self, which: Literal["last", "best"]) -> Events:
+        if self.run_dir is None and self.learner.group is None:
             return
         if not self._telemetry.empty:
             yield from self._read_telemetry(None)
-        path = self.run_dir.last if which == "last" else self.run_dir.best
+        self.learner.share_statistics()
         if not self.learner.is_finite():
             raise Diverged(f"the weights became infinite or undefined by step {self.step}. {advice.DIVERGED}")
-        previous = self.run_dir.previous if which == "last" else None
-        self.patience(lambda: save_checkpoint(path, self.learner.tensors(), self._state(), previous=previous))
+        saved = self._write(self.run_dir, which) if self.run_dir is not None else None  # only rank 0 writes
         if which == "last":
             self._last_saved = self.step
-        yield CheckpointSaved(
+        if saved is not None:
+            yield saved
+        self._telemetry.restart()  # writing is not training time
+
+    def _write(self, run: RunDir, which: Literal["last", "best"]) -> CheckpointSaved:
+        path, previous = (run.last, run.previous) if which == "last" else (run.best, None)
+        self.patience(lambda: save_checkpoint(path, self.learner.tensors(), self._state(), previous=previous))
+        return CheckpointSaved(
             step=self.step,
             epoch=self.epoch - 1,
-            which="last" if which == "last" else "best",
-            path=path.relative_to(self.run_dir.path).as_posix(),
+            which=which,
+            path=path.relative_to(run.path).as_posix(),
             accuracy=self._best.accuracy if self._best else None,
         )
-        self._telemetry.restart()  # writing is not training time
 
     def _state(self) -> TrainState:
         return TrainState(
@@ -395,5 +394,6 @@ class Trainer:
         self.epochs, self._rate.state = state.epochs, state.rate
         self._best, self._epochs_since_best = state.best, state.epochs_since_best
         self.resumed_at = self._last_saved = state.step
+        self._notes += [note] if (note := changed_number(state.config, self.config)) else []
         if self.config.train.epochs != state.config.train.epochs:  # a person gave another number
             self.extend(max(self.config.train.epochs, self.epoch - 1, 1) - self.epochs)

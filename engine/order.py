@@ -10,6 +10,9 @@ from engine.errors import ConfigError
 from engine.run_dir import RunDir
 from engine.text import one_line
 
+STOPPED = "stopped before the run began; nothing was written"
+"""What such a process says when a signal ends it before there is a run."""
+
 
 @dataclass(frozen=True)
 class Order:

@@ -28,6 +28,7 @@ from engine.events import (
     RunStarted,
     Split,
     Step,
+    System,
     WeightsLoaded,
     decode,
 )
@@ -73,6 +74,8 @@ class RunSummary:
     """What became zero; None before."""
     evaluation_speeds: dict[int, float] = field(default_factory=dict)
     """Images a second of the evaluation that chose, at the end of each epoch; of the device in use only."""
+    rank_speeds: tuple[float, ...] = ()
+    """Where several processes train: images a second of each, without waiting for the others."""
     last_step: Step | None = None
     """The latest reading of loss, accuracy, rate and speed."""
     progress: Progress | None = None
@@ -165,10 +168,8 @@ class RunSummary:
                 self._show_progress(event)
             case RunStarted():
                 self._start(event)
-            case ModelBuilt():
-                self.params, self.macs, self.blocks = event.params, event.macs, event.blocks
-            case WeightsLoaded():
-                self.weights = event
+            case ModelBuilt() | WeightsLoaded():
+                self._begin_with(event)
             case EpochStarted():
                 self._start_epoch(event)
             case Pruned():
@@ -177,6 +178,8 @@ class RunSummary:
                 self._train(event)
             case Evaluated():
                 self._evaluated(event)
+            case System():
+                self.rank_speeds = event.rank_images_per_second
             case CheckpointSaved():
                 self.checkpoint_step, self._at_checkpoint = event.step, self._in_hand.copy()
             case ControlApplied():
@@ -240,6 +243,7 @@ class RunSummary:
                                   if same_device and row.epoch in self.evaluation_speeds}  # fmt: skip
         self._in_hand = self._at_checkpoint.copy() if self.checkpoint_step == at else EpochSums()
         self.step, self.epoch = at, 0
+        self.rank_speeds = ()
         self.last_step = self.progress = self.outcome = self._stop_after = None
         self.reason, self.target_missed = "", False
         self._paused = self._evaluating = False
@@ -248,6 +252,12 @@ class RunSummary:
         self.device, self.precision, self.classes = event.device, event.precision, event.classes
         self.train_images, self.val_images = event.train_images, event.val_images
         self.test_images, self.steps_per_epoch = event.test_images, event.steps_per_epoch
+
+    def _begin_with(self, event: ModelBuilt | WeightsLoaded) -> None:
+        if isinstance(event, WeightsLoaded):
+            self.weights = event
+        else:
+            self.params, self.macs, self.blocks = event.params, event.macs, event.blocks
 
     def _start_epoch(self, event: EpochStarted) -> None:
         self.epoch, self.epochs = event.epoch, event.epochs

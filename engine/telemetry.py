@@ -1,12 +1,14 @@
-"""Running sums of a training run that stay on the device until a reading is due: one transfer a reading."""
+"""What is measured of a training run, and when: sums stay on the device until a reading is due, one transfer each."""
 
 import math
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from engine.events import GradNorms, Step
+from engine.events import GradNorms, Step, System
+from engine.system import SystemMeter
 
 
 class Telemetry:
@@ -63,3 +65,20 @@ class Telemetry:
             return reading, None
         norms = values[2:]
         return reading, GradNorms(step=step, norms=tuple(norms), total=math.hypot(*norms))
+
+
+class UseReadings:
+    """Use of host and device, every so many seconds."""
+
+    def __init__(self, meter: SystemMeter, seconds: float) -> None:
+        self._meter, self._seconds = meter, seconds
+        self._read = time.monotonic()
+        self.rank_speeds: tuple[float, ...] = ()
+        """As they were at the latest reading of the telemetry."""
+
+    def due(self) -> System | None:
+        """Return a reading if it is time for one."""
+        if time.monotonic() - self._read < self._seconds:
+            return None
+        self._read = time.monotonic()
+        return replace(self._meter.read(), rank_images_per_second=self.rank_speeds)

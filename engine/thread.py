@@ -16,6 +16,7 @@ from engine.errors import WorldError
 from engine.event_log import EventLog
 from engine.events import Evaluated, Event, Progress, RunFinished, Step, Warned
 from engine.files import write_text
+from engine.parallel.ranks import Rank
 from engine.patience import Patience
 from engine.run_dir import DEFAULT_RUNS, RunDir
 from engine.sinks import Sink
@@ -28,6 +29,7 @@ from engine.text import one_line
 if TYPE_CHECKING:
     from engine.data.dataset import Dataset
     from engine.loop import Trainer
+    from engine.parallel.group import Group
     from engine.weights import Weights
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class EngineThread(threading.Thread):
         sinks: Sequence[Sink] = (),
         control: Control | None = None,
         on_run_dir: Callable[[RunDir], None] | None = None,
+        rank: Rank | None = None,
     ) -> None:
         """Prepare the thread; ``start`` begins.
 
@@ -59,6 +62,8 @@ class EngineThread(threading.Thread):
             sinks: listeners besides the run's own files; closed at the end.
             control: where messages come from.
             on_run_dir: called in this thread when the run's folder is there, before ``run_started``.
+            rank: which of several processes this is, where they train the run together. Above 0 it trains what rank 0
+                was given, writes nothing, and ``on_run_dir`` is told where rank 0 writes.
         """
         super().__init__(name="engine", daemon=True)
         self.config = config
@@ -70,6 +75,8 @@ class EngineThread(threading.Thread):
         self._resume = resume
         self._sinks: list[Sink] = list(sinks)
         self._on_run_dir = on_run_dir
+        self._rank = rank
+        self._group: Group | None = None
         self.begins = False
         """Whether the run's folder is being made or there: from here on a stop is obeyed by the run itself."""
         self._early: list[ControlMessage] = []
@@ -82,10 +89,13 @@ class EngineThread(threading.Thread):
         try:
             from engine.devices import deterministic  # torch, as all that follows
 
+            self._meet()
             with deterministic(self.config.train.deterministic):
                 self._train()
+            if self._group is not None and self.finished is not None and self.finished.outcome != "failed":
+                self._group.close()
         except BaseException as error:
-            self.error = error
+            self.error = self._explained(error)
         finally:
             for close in (*(sink.close for sink in self._sinks), self._release):
                 # What cannot be closed, on a full disk say, must not keep the others open.
@@ -109,6 +119,24 @@ class EngineThread(threading.Thread):
         if self.run_dir is not None:
             self.run_dir.release()
 
+    def _meet(self) -> None:
+        """Meet the other ranks, where there are some, and learn what rank 0 was given."""
+        if self._rank is None:
+            return
+        from engine.parallel.group import Group
+
+        self._group = Group(self._rank)
+        self.config = RunConfig.model_validate_json(self._group.from_first(self.config.model_dump_json().encode()))
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return what to say instead of an error that another rank is behind; tell the others of one's own."""
+        if self._group is None or isinstance(error, StoppedBeforeStart):
+            return error
+        if reason := self._group.lost(error):
+            return WorldError(reason)
+        self._group.leave_word(one_line(str(error), 2000))
+        return error
+
     def _train(self) -> None:
         # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
         from engine.data.sources import load
@@ -116,17 +144,21 @@ class EngineThread(threading.Thread):
         from engine.weights import load_weights
 
         # Before the data is made ready, which can take minutes.
-        resolve_precision(self.config.train.precision, resolve(self.config.train.device))
+        device = resolve(self.config.train.device, self._rank)
+        resolve_precision(self.config.train.precision, device)
+        if self._group is not None:
+            self._group.use(device)
         if self._resume is not None:
             self._resume.acquire()
             self.run_dir = self._resume
         weights = None
-        if self.config.weights.source and self._resume is None:
-            weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))
-        dataset = self._load(load(self.config.data, self.config.train.seed))
+        with self._group.in_turn() if self._group is not None else contextlib.nullcontext():
+            if self.config.weights.source and self._resume is None:
+                weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))
+            dataset = self._load(load(self.config.data, self.config.train.seed))
         trainer = self._trainer(dataset, weights)
         del weights  # the network has a copy, which is the one that trains
-        self._stop_if_asked()  # making it ready can have taken seconds
+        self._stop_if_any_asked()  # making it ready can have taken seconds
         self.begins = True
         if self._resume is None and self._runs is not None:
             self.run_dir = run_dirs.create(self._runs, self.config)
@@ -137,6 +169,7 @@ class EngineThread(threading.Thread):
                 first_seq = self._add_file_sinks(self.run_dir)
             except OSError as error:
                 raise WorldError(f"{self.run_dir.name}: cannot be written: {error.strerror}") from error
+        self._tell_folder()
         for message in self._early:
             self.control.send(message)
         self._deliver(trainer.events(), first_seq)
@@ -148,8 +181,12 @@ class EngineThread(threading.Thread):
         from engine.loop import Trainer
 
         resumed = resumable(self._resume) if self._resume is not None else None
+        if self._group is not None:
+            from engine.parallel.resumed import from_rank_0
+
+            resumed = from_rank_0(self._group, resumed)
         try:
-            return Trainer(self.config, dataset, self.control, resumed, weights)
+            return Trainer(self.config, dataset, self.control, resumed, weights, self._group)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
                 raise
@@ -178,6 +215,27 @@ class EngineThread(threading.Thread):
             if isinstance(message, StopNow):
                 raise StoppedBeforeStart
             self._early.append(message)
+
+    def _stop_if_any_asked(self) -> None:
+        """Stop all ranks where one of them was asked to, so that none begins without the others."""
+        asked = False
+        try:
+            self._stop_if_asked()
+        except StoppedBeforeStart:
+            if self._group is None:
+                raise
+            asked = True
+        if self._group is not None and self._group.largest(asked):
+            raise StoppedBeforeStart
+
+    def _tell_folder(self) -> None:
+        """Let the other ranks know where the run is kept."""
+        if self._group is None:
+            return
+        said = self._group.from_first(str(self.run_dir.path.absolute() if self.run_dir else "").encode())
+        path = Path(said.decode())
+        if self.run_dir is None and self._on_run_dir is not None and said and path.is_dir():
+            self._on_run_dir(RunDir(path))
 
     def _add_file_sinks(self, run: RunDir) -> int:
         """Open the run's own files and return the number of its next event."""

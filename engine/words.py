@@ -38,6 +38,15 @@ def speed(images_per_second: float) -> str:
     return f"{images_per_second:,.0f}" if images_per_second >= 10 else f"{images_per_second:.1f}"
 
 
+def ranks(images_per_second: tuple[float, ...]) -> str:
+    """Write the speeds of several processes, and which is the slowest; a dash where none is known."""
+    if not images_per_second or not all(images_per_second):
+        return "-"
+    slowest = min(range(len(images_per_second)), key=images_per_second.__getitem__)
+    speeds = ", ".join(map(speed, images_per_second))
+    return f"{speeds} images/s in their own passes; the slowest is rank {slowest}"
+
+
 def network(config: RunConfig) -> str:
     """Name the network, such as ``ResNet-20, shortcut A``."""
     return config.model.title

@@ -162,6 +162,9 @@ class TrainConfig(Part):
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 128
     """Images an optimiser step."""
     eval_batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    processes: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Processes that train the run together, each on a GPU of its own, or all on the CPU; they share each batch.
+    --gpus sets it, and so does torchrun. Norm statistics are per process."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     device: Annotated[str, AfterValidator(_device_name)] = "auto"
     """auto picks CUDA, then MPS, then the CPU."""
@@ -244,13 +247,7 @@ class RunConfig(Part):
                 "train first with --set prune.after_epochs=…",
                 "prune.after_epochs",
             )
-        if self.optim.accumulate > self.train.batch_size // 2:
-            raise RuleError(
-                f"optim.accumulate = {self.optim.accumulate} leaves fewer than two images a part of "
-                f"train.batch_size = {self.train.batch_size}; at most {self.train.batch_size // 2}",
-                "optim.accumulate",
-                "train.batch_size",
-            )
+        self._check_shares()
         if self.data.dataset == "imagefolder" and self.data.dir is None:
             raise RuleError(
                 "data.dir is missing: imagefolder needs the folder that holds train/ and test/ (or val/); "
@@ -259,7 +256,40 @@ class RunConfig(Part):
             )
         return self
 
+    def _check_shares(self) -> None:
+        processes, accumulate, batch = self.train.processes, self.optim.accumulate, self.train.batch_size
+        if accumulate > batch // processes // 2:
+            if processes == 1:
+                raise RuleError(
+                    f"optim.accumulate = {accumulate} leaves fewer than two images a part of "
+                    f"train.batch_size = {batch}; at most {batch // 2}",
+                    "optim.accumulate",
+                    "train.batch_size",
+                )
+            parts = f" in {accumulate} parts (optim.accumulate)" if accumulate > 1 else ""
+            raise RuleError(
+                f"train.processes = {processes} leave fewer than two images a process{parts} of train.batch_size = "
+                f"{batch}; use fewer processes, or a batch of at least {2 * processes * accumulate}",
+                "train.processes",
+                "train.batch_size",
+                "optim.accumulate",
+            )
+        if processes > 1 and (self.train.device == "mps" or ":" in self.train.device):
+            raise RuleError(
+                f"train.processes = {processes} cannot share train.device = {self.train.device!r}; allowed with "
+                "several: cuda, which gives each a GPU of its own, and cpu",
+                "train.processes",
+                "train.device",
+            )
+        if processes > 1 and self.train.compile:
+            raise RuleError(
+                f"train.compile = true with train.processes = {processes}: only one process alone compiles its "
+                "network; give --set train.compile=false",
+                "train.processes",
+                "train.compile",
+            )
+
     @property
     def micro_batch(self) -> int:
-        """Images of one forward pass while training: a batch, or a part of it (``optim.accumulate``)."""
-        return max(1, self.train.batch_size // self.optim.accumulate)
+        """Images of one forward pass: a batch, a process's share, or a part of it (``optim.accumulate``)."""
+        return max(1, self.train.batch_size // self.train.processes // self.optim.accumulate)

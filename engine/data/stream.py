@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from engine.seeds import derive, generator
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
+    from engine.parallel.ranks import Rank
 
 Key = tuple[int, int]
 """Epoch and position in the training set."""
@@ -35,11 +36,18 @@ Key = tuple[int, int]
 class StreamTrainBatches:
     """See ``pipeline.TrainBatches``."""
 
-    def __init__(self, dataset: Dataset, config: "RunConfig", device: torch.device, note: str = "") -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: "RunConfig",
+        device: torch.device,
+        note: str = "",
+        rank: "Rank | None" = None,
+    ) -> None:
         self._device = device
         self.note = note
-        self._finish = Finish(dataset, config, device)
-        self._plan = _Plan(len(dataset.train), config.train.batch_size, config.train.seed)
+        self._finish = Finish(dataset, config, device, rank)
+        self._plan = _Plan(len(dataset.train), config.train.batch_size, config.train.seed, self._finish.made)
         self.steps_per_epoch = self._plan.steps
         workers = min(config.data.workers, os.cpu_count() or 1)  # torch warns of more
         self._loader: DataLoader[tuple[Tensor, int]] | None = DataLoader(
@@ -76,7 +84,8 @@ class StreamTrainBatches:
             x = x.to(self._device, non_blocking=True)
             if x.ndim == 4:
                 x = x.permute(0, 2, 3, 1).contiguous()
-            yield self._finish(x, y_B.to(self._device, non_blocking=True), epoch, step)
+            y_B = y_B.to(self._device, non_blocking=True)
+            yield self._finish(x, y_B, epoch, step, self._plan.images(step))
 
     def close(self) -> None:
         """End the worker processes; they go with the loader."""
@@ -86,8 +95,9 @@ class StreamTrainBatches:
 class _Plan:
     """The batches of one epoch, as keys; the loader asks for them anew at the start of each."""
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
-        self._count, self._batch_size, self._seed = count, batch_size, seed
+    def __init__(self, count: int, batch_size: int, seed: int, made: Callable[[int], slice]) -> None:
+        """``made``: which images of a batch, of so many, are wanted here."""
+        self._count, self._batch_size, self._seed, self._made = count, batch_size, seed, made
         self.steps = steps_per_epoch(count, batch_size)
         self.epoch, self.first_step = 1, 0
 
@@ -95,7 +105,12 @@ class _Plan:
         epoch, size = self.epoch, self._batch_size
         order = epoch_order(self._count, self._seed, epoch).tolist()
         for step in range(self.first_step, self.steps):
-            yield [(epoch, position) for position in order[step * size : (step + 1) * size]]
+            batch = order[step * size : (step + 1) * size]
+            yield [(epoch, position) for position in batch[self._made(len(batch))]]
+
+    def images(self, step: int) -> int:
+        """Return the images of a whole batch."""
+        return min(self._batch_size, self._count - step * self._batch_size)
 
 
 class _Images(TorchDataset[tuple[Tensor, int]]):

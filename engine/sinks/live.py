@@ -75,6 +75,8 @@ def _readings(summary: RunSummary) -> Iterator[Text]:
         yield _fact("accuracy", words.percent(step.accuracy))
         yield _fact("lr", words.learning_rate(step.lr))
         yield Text(f"{words.speed(step.images_per_second)} images/s")
+    if summary.rank_speeds:
+        yield _fact("ranks", words.ranks(summary.rank_speeds))
 
 
 def _times(summary: RunSummary, now: float) -> Iterator[Text]:

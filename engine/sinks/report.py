@@ -55,6 +55,8 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         facts += _pruned(summary, summary.config.prune.after_epochs)
     if summary.training_seconds:
         facts.append(("time", _time(summary)))
+    if summary.rank_speeds:
+        facts.append(("ranks", words.ranks(summary.rank_speeds)))
     if path is not None:
         facts.append(("run", one_line(str(path))))
         if summary.outcome in {"stopped", "failed"} and summary.checkpoint_step is not None:

@@ -18,7 +18,6 @@ from engine.events import Progress, decode
 from engine.run_dir import RunDir
 from engine.text import clean, one_line
 
-STOPPED = "stopped before the run began; nothing was written"
 _SAID_BYTES = 64 << 10
 """How much of what a process said last is looked at for its error."""
 
@@ -198,7 +197,7 @@ class EngineProcess:
     def _reason(self, said: IO[bytes], status: int) -> str:
         """Return the lines marked as errors; else the last that was said, else how the process ended."""
         if self._cancelled and status == 128 + signal.SIGTERM:
-            return STOPPED
+            return order.STOPPED
         said.seek(max(0, said.seek(0, 2) - _SAID_BYTES))
         lines = [
             line for line in clean(said.read().decode(errors="replace"), _SAID_BYTES).splitlines() if line.strip()

@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 from support import outcome, tiny
 
-from engine import run_dir
+from engine import order, run_dir
 from engine.config import RunConfig
 from engine.config_file import to_toml
 from engine.event_log import read_events
 from engine.events import Progress, RunStarted
 from engine.run_dir import RunDir
-from resnet_tui.run.process import STOPPED, EngineProcess, Reserve
+from resnet_tui.run.process import EngineProcess, Reserve
 
 
 class Told:
@@ -114,7 +114,7 @@ def test_a_process_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     later = Told(tiny(), tmp_path / "runs", on_progress=lambda told: told.process.cancel())
     for told in (at_once, later):
         told.settled().ended()
-        assert told.failed == (STOPPED, 143)
+        assert told.failed == (order.STOPPED, 143)
         assert not (tmp_path / "runs").exists()
 
 
