@@ -64,6 +64,35 @@ def _single_epochs(summary: RunSummary) -> Iterator[CountedError]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What one run reached on its test images, as fractions of them."""
+
+    last: float
+    """After its last epoch."""
+    best: float
+    """Of the epoch with the best validation accuracy; without a validation split, the highest of all epochs."""
+    best_epoch: int
+    validation: float | None
+    """The validation accuracy of that epoch; None where there is no such split, so that the test set chose."""
+    seconds: float
+    """Spent on the run, without pauses."""
+
+
+def reached(summary: RunSummary) -> Reached | None:
+    """Return what a run reached; None before its first epoch, or where no test set was looked at."""
+    best = summary.best()
+    if best is None or best.test_accuracy is None or summary.rows[-1].test_accuracy is None:
+        return None
+    return Reached(
+        last=summary.rows[-1].test_accuracy,
+        best=best.test_accuracy,
+        best_epoch=best.epoch,
+        validation=best.val_accuracy if summary.choosing_split == "val" else None,
+        seconds=summary.elapsed,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
     """A line of the comparison table of the ResNet20 document: model, layers, parameters, error, accuracy."""
 
@@ -152,6 +181,11 @@ def published_rows(model: ModelConfig, classes: tuple[str, ...]) -> tuple[Compar
         rows.append(_row("B", depth, known["B"].accuracy, known["B"].source, "last epoch"))
         rows.append(_row("B", depth, best, known["B"].source, "best epoch"))
     return tuple(rows)
+
+
+def rows_of_network(model: ModelConfig, classes: tuple[str, ...]) -> tuple[ComparisonRow, ...]:
+    """Return what is published of this very network on this data, the figure to hold a run against first."""
+    return tuple(row for row in published_rows(model, classes) if row.model == model.title)
 
 
 def _row(kind: str, depth: int, accuracy: float, source: str, meaning: str) -> ComparisonRow:

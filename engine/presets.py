@@ -1,9 +1,11 @@
 """Presets, one TOML file each: those that ship with the project, and a person's own. Imports no torch.
 
-A shipped preset's name means the shipped one everywhere, whatever lies in a person's own folder.
+A shipped preset's name means the shipped one everywhere, whatever lies in a person's own folder. Files in
+``groups/`` of the shipped ones say which presets belong together.
 """
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import RunConfig
@@ -40,6 +42,36 @@ def user_names() -> list[str]:
     with contextlib.suppress(OSError):  # a folder that cannot be read holds nothing to use
         found = [path.stem for path in user_folder().glob("*.toml") if path.is_file()]
     return sorted(name for name in found if name.casefold() not in shipped and _is_name(name))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Presets that belong together, to be trained one after another and compared."""
+
+    name: str
+    description: str
+    presets: tuple[str, ...]
+    """Their names, in the order in which they are trained."""
+
+
+def group_names() -> list[str]:
+    """Return the names of the groups in alphabetical order."""
+    return sorted(path.stem for path in (folder() / "groups").glob("*.toml"))
+
+
+def group(wanted: str) -> Group | None:
+    """Return the group of this name; None where there is none.
+
+    Raises:
+        ConfigError: its file is damaged, or names a preset that is not there.
+    """
+    if wanted not in group_names():
+        return None
+    path = folder() / "groups" / f"{wanted}.toml"
+    members = read_toml(path).get("presets")
+    if not isinstance(members, list) or not members or not {*map(str, members)} <= {*shipped_names()}:
+        raise ConfigError(f"group {wanted}: presets has to be a list of names of presets")
+    return Group(wanted, description(path), tuple(map(str, members)))
 
 
 def names() -> list[str]:

@@ -13,13 +13,18 @@ from resnet_tui.commands.options import (
     Arch,
     Ascii,
     Assignments,
+    BatchSize,
     Block,
+    DataDir,
+    Dataset,
     Depth,
-    Flags,
+    Device,
+    Seed,
     Shortcut,
     StemOption,
     Width,
     model_flags,
+    run_flags,
 )
 from resnet_tui.commands.train import RunsDir, new_config
 
@@ -44,13 +49,11 @@ def lr_find(
     weights: Annotated[
         str | None, typer.Option(help="Begin with these, as train does, not with a fresh network.", metavar="SOURCE")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")
-    ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the dataset lies.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda, cuda:0, …")] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Images a step.", metavar="INTEGER")] = None,
-    seed: Annotated[str | None, typer.Option(help="Seed of all randomness.", metavar="INTEGER")] = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
     assignments: Assignments = None,
     steps: Annotated[int, typer.Option(help="Batches to train, at most.")] = 100,
     low: Annotated[float, typer.Option("--from", help="The first learning rate.")] = 1e-6,
@@ -69,18 +72,9 @@ def lr_find(
     from engine.lr_range import RangeTest
 
     test = RangeTest(low, high, steps)
-    flags: Flags = {
-        key: (flag, value)
-        for key, flag, value in (
-            ("weights.source", "--weights", weights),
-            ("data.dataset", "--dataset", dataset),
-            ("data.dir", "--data-dir", data_dir),
-            ("train.device", "--device", device),
-            ("train.batch_size", "--batch-size", batch_size),
-            ("train.seed", "--seed", seed),
-        )
-        if value is not None
-    }
+    flags = run_flags(
+        weights=weights, dataset=dataset, data_dir=data_dir, device=device, batch_size=batch_size, seed=seed
+    )
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     config = new_config(preset, flags, runs_dir)
     sources.check(config.data)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+Dataset = Annotated[
+    str | None, typer.Option("--dataset", help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")
+]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the dataset lies.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, mps, cuda, cuda:0, …")]
+Epochs = Annotated[
+    str | None, typer.Option("--epochs", help="Epochs; the schedule scales with them.", metavar="INTEGER")
+]
+BatchSize = Annotated[str | None, typer.Option("--batch-size", help="Images a step.", metavar="INTEGER")]
+Seed = Annotated[str | None, typer.Option("--seed", help="Seed of all randomness.", metavar="INTEGER")]
 Arch = Annotated[
     str | None, typer.Option("--arch", help="resnet, highway, densenet, inception-resnet, residual-mlp.")
 ]
@@ -28,6 +39,29 @@ Ascii = Annotated[
 ]
 Flags = dict[str, tuple[str, Any]]
 """Dotted key to (the flag as the person wrote it, value)."""
+
+
+_SETTINGS = {
+    "weights": "weights.source",
+    "allow_partial": "weights.allow_partial",
+    "dataset": "data.dataset",
+    "data_dir": "data.dir",
+    "device": "train.device",
+    "epochs": "train.epochs",
+    "batch_size": "train.batch_size",
+    "lr": "optim.lr",
+    "seed": "train.seed",
+    "target_accuracy": "train.target_accuracy",
+    "tensorboard": "telemetry.tensorboard",
+}
+"""What flags of a run set, by their names in Python."""
+
+
+def run_flags(**given: object) -> Flags:
+    """Return what flags set; those that are None were not given."""
+    return {
+        _SETTINGS[name]: (f"--{name.replace('_', '-')}", value) for name, value in given.items() if value is not None
+    }
 
 
 def model_flags(

@@ -1,4 +1,4 @@
-"""``resnet-tui presets``: what presets there are, and what one says."""
+"""``resnet-tui presets``: what presets and groups of them there are, and what one says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from engine.presets import Group
 
 _WIDTH_OF_A_PIPE = 200
 
@@ -28,13 +31,20 @@ class Entry:
 
 
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print this preset's file.", metavar="NAME")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Print this preset's file, or what is in this group.", metavar="NAME")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List the presets, or print one to copy and change."""
+    """List the presets and groups of them, or print one to copy and change."""
     from engine import presets as files
 
-    if name is not None:
+    if name is not None and (group := files.group(name)) is not None:
+        if json:
+            print(json_module.dumps(asdict(group), indent=2))
+        else:
+            _print_group(group)
+    elif name is not None:
         path = files.locate(name)
         if json:
             from engine.config_file import build_config
@@ -43,12 +53,17 @@ def presets(
             print(build_config(tree, {}, source).model_dump_json(indent=2, ensure_ascii=True))
         else:
             print(_text(path), end="")
-        return
-    entries = list(_entries())
-    if json:
-        print(json_module.dumps({entry.name: asdict(entry) for entry in entries}, indent=2))
+    elif json:
+        print(json_module.dumps({entry.name: asdict(entry) for entry in _entries()}, indent=2))
     else:
-        _print_list(entries)
+        _print_list(list(_entries()))
+
+
+def _print_group(group: Group) -> None:
+    print(f"{group.name}: {group.description}\n")
+    for member in group.presets:
+        print(f"  {member}")
+    print(f"\nresnet-tui queue add {group.name} lets them wait; resnet-tui queue run trains them in turn.")
 
 
 def _text(path: Path) -> str:
@@ -109,6 +124,8 @@ def _print_list(entries: list[Entry]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from engine import presets as files
+
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("preset", no_wrap=True, min_width=max(len(entry.name) for entry in entries))
     table.add_column("epochs", no_wrap=True, min_width=6, justify="right")
@@ -118,5 +135,11 @@ def _print_list(entries: list[Entry]) -> None:
         table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(about))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
     console.print(table)
-    hint = "resnet-tui presets NAME prints one; resnet-tui train --headless --preset NAME trains it."
+    for group in map(files.group, files.group_names()):
+        if group is not None:
+            console.print(Text(f"\ngroup {group.name}: {', '.join(group.presets)}"), soft_wrap=True)
+    hint = (
+        "resnet-tui presets NAME prints one; resnet-tui train --headless --preset NAME trains it; "
+        "resnet-tui queue add NAME lets one, or a group, wait for its turn."
+    )
     console.print(Text(f"\n{hint}", "dim"))

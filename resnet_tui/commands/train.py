@@ -12,14 +12,22 @@ from resnet_tui.commands.options import (
     Arch,
     Ascii,
     Assignments,
+    BatchSize,
     Block,
+    DataDir,
+    Dataset,
     Depth,
+    Device,
+    Epochs,
     Flags,
+    Seed,
     Shortcut,
     StemOption,
     Width,
     model_flags,
+    run_flags,
 )
+from resnet_tui.commands.processes import Gpus, process_flags
 from resnet_tui.session import has_terminal, open_dashboard
 
 if TYPE_CHECKING:
@@ -28,7 +36,14 @@ if TYPE_CHECKING:
     from engine.sinks import Sink
 
 DEFAULT_PRESET = "quickstart"
-_RESUME_KEYS = {"train.epochs", "train.device", "train.target_accuracy", "data.dir", "telemetry.tensorboard"}
+_RESUME_KEYS = {
+    "train.epochs",
+    "train.device",
+    "train.processes",
+    "train.target_accuracy",
+    "data.dir",
+    "telemetry.tensorboard",
+}
 RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="RESNET_TUI_RUNS", help="Folder that holds the runs.")]
 
 
@@ -52,17 +67,14 @@ def train(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Let --weights lack tensors or have too many; each is named.")
     ] = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="digits, iris, cifar10, cifar100, imagefolder, synthetic.")
-    ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the dataset lies.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda, cuda:0, …")] = None,
-    epochs: Annotated[
-        str | None, typer.Option(help="Epochs; the schedule scales with them.", metavar="INTEGER")
-    ] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Images a step.", metavar="INTEGER")] = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    gpus: Gpus = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
     lr: Annotated[str | None, typer.Option(help="Peak learning rate.", metavar="FLOAT")] = None,
-    seed: Annotated[str | None, typer.Option(help="Seed of all randomness.", metavar="INTEGER")] = None,
+    seed: Seed = None,
     target_accuracy: Annotated[
         str | None,
         typer.Option(help="Stop at this accuracy (0.95 for 95 %); exit 4 if missed.", metavar="FLOAT"),
@@ -83,36 +95,40 @@ def train(
     In the dashboard, or with --headless, and where there is no terminal, as lines of text.
 
     Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
-    Beside --resume stand only --epochs, --device, --data-dir, --target-accuracy and --tensorboard.
+    Beside --resume stand only --epochs, --device, --gpus, --data-dir, --target-accuracy and --tensorboard.
+
+    Several GPUs of one machine: --gpus. Several machines: torchrun with `-m resnet_tui train --headless`.
 
     Exit status: 0 success; 1 failure; 2 wrong usage or configuration; 3 diverged; 4 target missed;
     128+n ended by signal n, with a checkpoint saved.
     """
     from engine.data import sources
+    from engine.parallel.ranks import this_rank
     from engine.resume import config_to_resume
 
-    flags: Flags = {
-        key: (flag, value)
-        for key, flag, value in (
-            ("weights.source", "--weights", weights),
-            ("weights.allow_partial", "--allow-partial", allow_partial or None),
-            ("data.dataset", "--dataset", dataset),
-            ("data.dir", "--data-dir", data_dir),
-            ("train.device", "--device", device),
-            ("train.epochs", "--epochs", epochs),
-            ("train.batch_size", "--batch-size", batch_size),
-            ("optim.lr", "--lr", lr),
-            ("train.seed", "--seed", seed),
-            ("train.target_accuracy", "--target-accuracy", target_accuracy),
-            ("telemetry.tensorboard", "--tensorboard", tensorboard or None),
-        )
-        if value is not None
-    }
+    if (rank := this_rank()) is not None and rank.number > 0:
+        from engine.host import follow
+
+        raise typer.Exit(follow(rank))
+    flags = run_flags(
+        weights=weights,
+        allow_partial=allow_partial or None,
+        dataset=dataset,
+        data_dir=data_dir,
+        device=device,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        target_accuracy=target_accuracy,
+        tensorboard=tensorboard or None,
+    )
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
+    flags |= process_flags(gpus, device, rank)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
     config = config_to_resume(run, flags) if run is not None else new_config(preset, flags, runs_dir)
     sources.check(config.data)
-    if headless or json or not has_terminal():
+    if headless or json or rank is not None or not has_terminal():
         raise typer.Exit(_train(config, runs_dir, run, as_json=json))
     from resnet_tui.run.source import NewRun
 
@@ -164,32 +180,21 @@ def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags
     if refused:
         raise UserError(
             f"--resume goes on with the run's own configuration, so {', '.join(refused)} cannot be given; "
-            "allowed beside it: --epochs, --device, --data-dir, --target-accuracy, --tensorboard; without --resume a "
-            "new run starts"
+            "allowed beside it: --epochs, --device, --gpus, --data-dir, --target-accuracy, --tensorboard; without "
+            "--resume a new run starts"
         )
     return run_dir.find(runs_dir, resume)
 
 
 def _train(config: RunConfig, runs: Path, run: RunDir | None, *, as_json: bool) -> int:
     """Train in this process and return the exit status."""
-    from engine.host import run_in_foreground
-
     if as_json:
+        from engine.host import run_in_foreground
         from engine.sinks.json_lines import JsonLinesSink
 
         sinks: list[Sink] = [JsonLinesSink(sys.stdout.buffer)]
         return run_in_foreground(config, runs=runs, resume=run, sinks=sinks)
 
-    from rich.console import Console
+    from engine.headless import train_on_console
 
-    from engine.sinks.console import ConsoleSink
-    from engine.summary import read_summary
-
-    console = ConsoleSink(Console(), history=read_summary(run.events) if run is not None else None)
-    return run_in_foreground(
-        config,
-        runs=runs,
-        resume=run,
-        sinks=[console],
-        on_run_dir=lambda made: console.set_run(made.path),
-    )
+    return train_on_console(config, runs=runs, resume=run)
