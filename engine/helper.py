@@ -2,7 +2,9 @@
 
 ``python -m engine.helper`` reads ``helper_messages`` from stdin, a line each, and writes its answers to stdout, until
 stdin ends. ``python -m engine.helper --download cifar10`` gets a dataset instead, in a process of its own, so that to
-cancel is to end it; it writes ``progress`` events to stdout. This module imports no torch: a download needs it last.
+cancel is to end it; it writes ``progress`` events to stdout. ``python -m engine.helper --lr-find`` does likewise for
+the learning-rate range test that one line on stdin asks for, and writes what each batch gave as well. This module
+imports no torch: a download needs it last.
 """
 
 import argparse
@@ -21,7 +23,16 @@ from typing import NoReturn
 
 from engine.errors import UserError
 from engine.events import Progress, encode
-from engine.helper_messages import HelperFailed, Reply, Request, decode_request, encode_reply
+from engine.helper_messages import (
+    HelperFailed,
+    Reply,
+    Request,
+    Tried,
+    decode_range_test,
+    decode_request,
+    encode_reply,
+    encode_told,
+)
 from engine.text import clean, one_line
 
 _NICENESS = 10
@@ -136,8 +147,7 @@ def _answer_requests(output: _Output) -> int:
 
 
 def _download(output: _Output, name: str, folder: Path | None) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
+    _end_in_order()
     with contextlib.closing(_made_ready(name, folder)) as work:
         for event in work:
             output.write(encode(event))
@@ -152,6 +162,25 @@ def _made_ready(name: str, folder: Path | None) -> Generator[Progress, None, Non
     yield from cifar.verify_batches(SPECS[name], root)
 
 
+def _find_lr(output: _Output) -> NoReturn:
+    _end_in_order()
+    try:
+        wanted = decode_range_test(sys.stdin.buffer.readline())
+    except ValueError as error:
+        raise UserError(f"standard input: asks for no range test: {one_line(str(error), 300)}") from None
+    from engine.lr_find import load_and_find_lr
+
+    with contextlib.closing(load_and_find_lr(wanted.config, wanted.test, wanted.runs)) as work:
+        for told in work:
+            output.write(encode_told(told if isinstance(told, Progress) else Tried(lr=told.lr, loss=told.loss)))
+    os._exit(0)  # all is written and closed; torch takes longer to end than a person waits for the result
+
+
+def _end_in_order() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+
+
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
     """End on a signal by an exception, so that what is half there is removed."""
     sys.exit(128 + number)
@@ -160,14 +189,18 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> int:
     """Run as a process of its own; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.helper", description=__doc__)
-    parser.add_argument("--download", choices=("cifar10", "cifar100"))
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--download", choices=("cifar10", "cifar100"))
+    what.add_argument("--lr-find", action="store_true")
     parser.add_argument("--data-dir", type=Path)
     arguments = parser.parse_args()
     output = _Output()
     try:
-        if arguments.download is None:
-            return _answer_requests(output)
-        return _download(output, arguments.download, arguments.data_dir)
+        if arguments.lr_find:
+            return _find_lr(output)
+        if arguments.download is not None:
+            return _download(output, arguments.download, arguments.data_dir)
+        return _answer_requests(output)
     except BrokenPipeError:  # whoever asked is gone
         return 0
     except UserError as error:

@@ -4,11 +4,14 @@ Every answer carries the number of its request. Of several requests of one kind 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from engine.config import RunConfig
+from engine.events import Progress
+from engine.lr_range import RangeTest
 from engine.shapes.table import ShapeTable, TrainingMemory
 
 DataState = Literal["embedded", "made", "complete", "archive only", "incomplete", "absent", "not usable"]
@@ -106,6 +109,25 @@ class HelperFailed:
     kind: Literal["helper_failed"] = "helper_failed"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RangeTestWanted:
+    """Asks a process of its own for a learning-rate range test."""
+
+    config: RunConfig
+    test: RangeTest
+    runs: Path
+    """Where weights to begin with are looked for by a run's name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """A batch of that test: an ``engine.lr_range.Reading``."""
+
+    lr: float
+    loss: float
+    kind: Literal["tried"] = "tried"
+
+
 Request = PreviewWanted | MachineWanted
 Reply = Preview | Machine | HelperFailed
 
@@ -113,6 +135,10 @@ _LATER = ConfigDict(defer_build=True)
 """Built when first used: not before a first frame."""
 _requests: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")], config=_LATER)
 _replies: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")], config=_LATER)
+_told: TypeAdapter[Progress | Tried] = TypeAdapter(
+    Annotated[Progress | Tried, Field(discriminator="kind")],
+    config=ConfigDict(ser_json_inf_nan="strings", defer_build=True),
+)
 
 
 def encode_request(request: Request) -> bytes:
@@ -145,3 +171,35 @@ def decode_reply(line: bytes) -> Reply:
         ValueError: it is not a reply.
     """
     return _replies.validate_json(line)
+
+
+def encode_range_test(wanted: RangeTestWanted) -> bytes:
+    """Return one line of JSON.
+
+    Raises:
+        ValueError: a path in it is not text.
+    """
+    return TypeAdapter(RangeTestWanted).dump_json(wanted) + b"\n"
+
+
+def decode_range_test(line: bytes) -> RangeTestWanted:
+    """Read one line.
+
+    Raises:
+        ValueError: it does not ask for a range test.
+    """
+    return TypeAdapter(RangeTestWanted).validate_json(line)
+
+
+def encode_told(told: Progress | Tried) -> bytes:
+    """Return one line of JSON."""
+    return _told.dump_json(told) + b"\n"
+
+
+def decode_told(line: bytes) -> Progress | Tried:
+    """Read one line.
+
+    Raises:
+        ValueError: it tells neither.
+    """
+    return _told.validate_json(line)

@@ -66,17 +66,25 @@ class Dashboard(App[None]):
     ]
 
     def __init__(
-        self, runs: Path, source: RunSource | ComparedRuns | None = None, *, ascii_only: bool = False
+        self,
+        runs: Path,
+        source: RunSource | ComparedRuns | None = None,
+        *,
+        ascii_only: bool = False,
+        readonly: bool = False,
     ) -> None:
         """Prepare a session.
 
         Args:
             runs: the folder of runs.
-            source: the run to begin with, or several to compare; None: the set-up screen.
+            source: the run to begin with, or several to compare; None: the set-up screen, or where nothing may be
+                set up the list of runs. Where it is a run that may only be looked at, so may all others.
             ascii_only: whether to draw with nothing but ASCII.
+            readonly: whether to start, change, stop and delete no run, and to keep no preset and no setting.
         """
         super().__init__()
         self.runs = runs
+        self.readonly = readonly or (isinstance(source, WatchedRun) and source.readonly)
         self._kept_ready: Reserve | None = None
         self.ascii_only = ascii_only
         self._source = source
@@ -90,8 +98,9 @@ class Dashboard(App[None]):
         """The run that is looked at."""
         self.left: RunDir | None = None
         """The live run that was left running at the end of the session."""
-        self.add_mode("setup", self._make_setup)
         self.add_mode("runs", self._make_runs)
+        if not self.readonly:
+            self.add_mode("setup", self._make_setup)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what every line goes through on its way to the terminal."""
@@ -119,7 +128,7 @@ class Dashboard(App[None]):
         elif self._source is not None:
             await self._show_run(self._source)
         else:
-            await self.switch_mode("setup")
+            await self.switch_mode("runs" if self.readonly else "setup")
         if self._keys_problem:
             self.notify(self._keys_problem, severity="warning", timeout=15, markup=False)
 
@@ -133,7 +142,7 @@ class Dashboard(App[None]):
     def _make_runs(self) -> Screen[None]:
         from resnet_tui.screens.runs import RunsScreen
 
-        return RunsScreen(self.runs)
+        return RunsScreen(self.runs, readonly=self.readonly)
 
     @property
     def _reserve(self) -> "Reserve":
@@ -170,7 +179,11 @@ class Dashboard(App[None]):
         await self.push_screen(CompareScreen(source.runs))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
-        """Offer only screens that are not the one in front, and a run only once one is open."""
+        """Offer only screens that are not the one in front and may be used, and a run only once one is open."""
+        if action == "suspend_process":
+            return self._driver is None or self._driver.can_suspend
+        if action == "set_up" and self.readonly:
+            return False
         mode = {"set_up": "setup", "watch": "run", "runs": "runs"}.get(action)
         return mode is None or (mode != self.current_mode and (mode != "run" or self._run is not None))
 
@@ -191,7 +204,7 @@ class Dashboard(App[None]):
 
     @on(StartRun)
     async def _start_run(self, message: StartRun) -> None:
-        if self.current_mode == "run":  # asked twice before the screen changed: one run is meant
+        if self.readonly or self.current_mode == "run":  # asked twice before the screen changed: one run is meant
             return
         self.settings = replace(self.settings, setup=message.config.model_dump(mode="json", exclude_none=True))
         await self._show_run(NewRun(message.config, message.resume))
@@ -202,7 +215,7 @@ class Dashboard(App[None]):
 
     @on(OpenRun)
     async def _open_run(self, message: OpenRun) -> None:
-        await self._show_run(WatchedRun(message.run))
+        await self._show_run(WatchedRun(message.run, readonly=self.readonly))
 
     @on(ReplayRun)
     async def _replay_run(self, message: ReplayRun) -> None:
@@ -297,6 +310,8 @@ class Dashboard(App[None]):
         """Keep the settings, however the session ends, and let go of a process that waits for a run."""
         if self._kept_ready is not None:
             self._kept_ready.close()
+        if self.readonly:
+            return
         self.settings = replace(self.settings, theme=self.theme)
         try:
             kept.write(self._folder / "dashboard.toml", self.settings)

@@ -18,9 +18,13 @@ from resnet_tui.commands import (
     export,
     lr_find,
     presets,
+    queue,
     report,
+    reproduce,
     runs,
+    serve,
     shapes,
+    sweep,
     train,
     watch,
 )
@@ -76,8 +80,12 @@ app.add_typer(data.app, name="data")
 app.command()(runs.runs)
 app.command()(compare.compare)
 app.command()(report.report)
+app.add_typer(queue.app, name="queue")
+app.command()(reproduce.reproduce)
+app.command()(sweep.sweep)
 app.command()(watch.watch)
 app.command()(watch.replay)
+app.command()(serve.serve)
 app.command()(doctor.doctor)
 
 

@@ -8,9 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.run_dir import RunDir
+    from resnet_tui.app import Dashboard
     from resnet_tui.run.source import ComparedRuns, RunSource
 
 
@@ -42,21 +44,32 @@ def open_dashboard(runs: Path | None, source: RunSource | ComparedRuns | None, *
     return guarded(lambda: _session(runs, source, ascii_only=ascii_only), on_killed=lambda: _tell_of_latest(runs))
 
 
-def _session(runs: Path | None, source: RunSource | ComparedRuns | None, *, ascii_only: bool) -> int:
+def conduct(make: Callable[[], Dashboard]) -> Dashboard:
+    """Run the dashboard that ``make`` makes, to its end; of an error that nobody expected, say where it is kept."""
     gc.disable()  # until the first frame is there: what is imported stays, and looking through it takes a while
     from engine.courtesy import give_way
-    from engine.run_dir import DEFAULT_RUNS
-    from resnet_tui.app import Dashboard
     from resnet_tui.signals import Signals
 
     give_way()
-    app = Dashboard(runs or DEFAULT_RUNS, source, ascii_only=ascii_only)
+    app = make()
     app.signals = Signals(app)
     app.run()
     if app.failure is not None:
         from resnet_tui.crash import report
 
         report(app.failure)
+    return app
+
+
+def _session(runs: Path | None, source: RunSource | ComparedRuns | None, *, ascii_only: bool) -> int:
+    def make() -> Dashboard:
+        from engine.run_dir import DEFAULT_RUNS
+        from resnet_tui.app import Dashboard
+
+        return Dashboard(runs or DEFAULT_RUNS, source, ascii_only=ascii_only)
+
+    app = conduct(make)
+    if app.failure is not None:
         _tell_of_latest(runs)
     elif app.left is not None:
         _tell(app.left)

@@ -30,32 +30,43 @@ def print_curve(
             "optimiser",
             config.optim.name + (f", momentum {config.optim.momentum:g}" if config.optim.name == "sgd" else ""),
         ),
-        ("tried", f"{len(readings)} batches, {_ended(test, readings, interrupted=interrupted)}"),
+        ("tried", f"{len(readings)} batches, {ended(test, readings, interrupted=interrupted)}"),
     ]
     if found is not None:
-        facts += [
-            ("lowest loss", f"{_rate(found.lowest)}: the peak of a schedule that warms up"),
-            ("steepest", f"{_rate(found.steepest)}: the loss falls fastest; for a rate that is there from the start"),
-            ("a tenth", f"{_rate(found.tenth)}, of that of the lowest loss: careful, as for weights already trained"),
-        ]
+        facts += suggested(found)
     print_facts(console, facts)
     if console.is_terminal:
-        for strip in draw(_plot(readings, test, found), console.width, _ROWS, ascii_only=ascii_only).strips:
+        for strip in draw(plot(readings, test, found), console.width, _ROWS, ascii_only=ascii_only).strips:
             console.print(Text.assemble(*((part.text, part.style or "") for part in strip)), no_wrap=True)
     else:
         console.print(_table(readings, test))
     if found is None:
         return
-    rate = found.lr(config.schedule)
-    why = f"the schedule ({config.schedule.name}) {'warms up' if rate == found.lowest else 'begins with it'}"
-    console.print(Text.assemble(("suggestion", "bold"), f"   --lr {_rate(rate)}: {why}"))
+    rate = _rate(found.lr(config.schedule))
+    console.print(Text.assemble(("suggestion", "bold"), f"   --lr {rate}: {why(config, found)}"))
 
 
 def _rate(rate: float) -> str:
     return words.learning_rate(rate)
 
 
-def _ended(test: RangeTest, readings: Sequence[Reading], *, interrupted: bool) -> str:
+def suggested(found: Suggestion) -> list[tuple[str, str]]:
+    """Return every rate that a test suggests, with its name and what it is for."""
+    return [
+        ("lowest loss", f"{_rate(found.lowest)}: the peak of a schedule that warms up"),
+        ("steepest", f"{_rate(found.steepest)}: the loss falls fastest; for a rate that is there from the start"),
+        ("a tenth", f"{_rate(found.tenth)}, of that of the lowest loss: careful, as for weights already trained"),
+    ]
+
+
+def why(config: RunConfig, found: Suggestion) -> str:
+    """Say why the rate that is suggested for the schedule of ``config`` is the one."""
+    rises = found.lr(config.schedule) == found.lowest
+    return f"the schedule ({config.schedule.name}) {'warms up' if rises else 'begins with it'}"
+
+
+def ended(test: RangeTest, readings: Sequence[Reading], *, interrupted: bool) -> str:
+    """Say which rates were tried, and why no more were."""
     low, high = (_rate(readings[place].lr) for place in (0, -1))
     if interrupted:
         return f"from {low} to {high}, where it was interrupted"
@@ -63,7 +74,7 @@ def _ended(test: RangeTest, readings: Sequence[Reading], *, interrupted: bool) -
     return f"from {low} to {high}" + (", where the loss exploded" if exploded else "; the loss did not explode")
 
 
-def _plot(readings: Sequence[Reading], test: RangeTest, found: Suggestion | None) -> Plot:
+def plot(readings: Sequence[Reading], test: RangeTest, found: Suggestion | None) -> Plot:
     """Return the chart, with rates by their logarithm; what exploded may leave it at the top."""
     rates = [math.log10(reading.lr) for reading in readings]
     means, losses = smoothed(readings, test), [reading.loss for reading in readings]

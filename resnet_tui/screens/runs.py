@@ -55,10 +55,10 @@ class RunsScreen(Screen[None]):
         Binding("escape", "back", "back", id="runs.back", show=False),
     ]
 
-    def __init__(self, runs: Path) -> None:
-        """List the runs in the folder ``runs``, which need not exist yet."""
+    def __init__(self, runs: Path, *, readonly: bool = False) -> None:
+        """List the runs in the folder ``runs``, which need not exist yet; ``readonly``: only to look at them."""
         super().__init__()
-        self._folder = runs
+        self._folder, self._readonly = runs, readonly
         self._known: dict[Path, Listed] = {}
         self._marked: set[Path] = set()
         self._sorts = cycle(SORTS)
@@ -135,7 +135,7 @@ class RunsScreen(Screen[None]):
         self._describe()
 
     def _describe(self) -> None:
-        self.query_one(RunDetails).show(self.current)
+        self.query_one(RunDetails).show(self.current, advise=not self._readonly)
 
     def _nothing(self, wanted: str) -> str:
         if self._problem:
@@ -144,15 +144,15 @@ class RunsScreen(Screen[None]):
             return f"No run has “{one_line(wanted)}”. Escape shows all {len(self._known)}."
         if self._reading:
             return "Looking for runs…"
-        return (
-            f"No runs in {one_line(str(self._folder))} yet.\n\n"
-            "Set one up and start it here, or in a shell:\n\n  resnet-tui train --headless"
-        )
+        here = "Start one in a shell" if self._readonly else "Set one up and start it here, or in a shell"
+        return f"No runs in {one_line(str(self._folder))} yet.\n\n{here}:\n\n  resnet-tui train --headless"
 
     def _summary(self, shown: int, wanted: str) -> Iterator[tuple[str, str]]:
         total = len(self._known)
         alive = sum(listed.alive for listed in self._known.values())
         yield (f"{total} run{'' if total == 1 else 's'}", "bold")
+        if self._readonly:
+            yield (" read-only", "$warning")
         if alive:
             yield (f", {alive} live", "bold $success")
         if wanted:
@@ -208,6 +208,10 @@ class RunsScreen(Screen[None]):
         self._show()
 
     # Actions -------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
+        """Offer what changes a run only where that is allowed."""
+        return not (self._readonly and action in {"resume", "remove"})
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open the run that was picked."""

@@ -1,33 +1,30 @@
 """Sets up a run: a form of all settings, and beside it what the run would be."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Button, Static
 
 from engine.config import RunConfig
 from engine.helper_messages import DataFacts, HelperFailed, Machine, Preview, Reply
 from engine.text import one_line
-from resnet_tui.messages import RunLikely, StartRun, post
-from resnet_tui.screens.save_preset import SavePreset
+from resnet_tui.messages import RunLikely, post
+from resnet_tui.screens.setup_actions import BRIEF, SetupActions
 from resnet_tui.setup.choices import Choices, first_line, memory_words
 from resnet_tui.setup.download_bar import DownloadBar
 from resnet_tui.setup.draft import Draft
-from resnet_tui.setup.fields import FIELDS, PRESET
+from resnet_tui.setup.fields import PRESET
 from resnet_tui.setup.form import Form
 from resnet_tui.setup.helper import Helper
 from resnet_tui.setup.measured import Known, Measured
-from resnet_tui.setup.pick import Pick
 from resnet_tui.setup.preview import PreviewPane
 from resnet_tui.setup.preview_text import problems
 from resnet_tui.setup.problems import of_data
@@ -37,8 +34,6 @@ from resnet_tui.widgets.keys import Keys
 QUICKSTART = "quickstart"
 _TYPING = 0.05
 """Seconds without another change before the helper is asked."""
-_BRIEF = 2.5
-"""Seconds for which something is told that a person need not act upon: it covers what is below."""
 
 
 class Asks(Protocol):
@@ -65,7 +60,7 @@ class Replied(Message):
         super().__init__()
 
 
-class SetupScreen(Screen[None]):
+class SetupScreen(SetupActions):
     """Edits one run; asks the app to start it by a message."""
 
     CSS_PATH = "setup.tcss"
@@ -76,20 +71,6 @@ class SetupScreen(Screen[None]):
         (170, "-wide"),
     ]
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-low"), (30, "-high")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f5,ctrl+g", "start", "start", id="setup.start", tooltip="start the run", key_display="F5"),
-        Binding("ctrl+s", "save", "save", id="setup.save", tooltip="save as a preset"),
-        Binding(
-            "ctrl+r",
-            "reset",
-            "reset",
-            id="setup.reset",
-            show=False,
-            tooltip="take back every change, or bring it back",
-        ),
-        Binding("v", "shapes", "shapes", id="setup.shapes", tooltip="show the shapes of all operations"),
-        Binding("d", "download", "download", id="setup.download", tooltip="download the dataset, or cancel that"),
-    ]
 
     def __init__(
         self,
@@ -121,7 +102,6 @@ class SetupScreen(Screen[None]):
         self._known = Known()
         self._described = ("", "")
         """A preset, and the first line of what it says of itself."""
-        self._undo: Draft | None = None
         self._useful: tuple[str, str, bool, bool] | None = None
         self._ask_timer: Timer | None = None
 
@@ -136,11 +116,6 @@ class SetupScreen(Screen[None]):
             yield PreviewPane(id="preview")
         yield Static(id="help")
         yield Keys()
-
-    @property
-    def draft(self) -> Draft:
-        """What is edited."""
-        return self._form.draft
 
     def on_mount(self) -> None:
         """Show the form; everything that takes time comes after the first frame."""
@@ -285,7 +260,7 @@ class SetupScreen(Screen[None]):
             why = message.problem.partition("\n")[0]  # what else there is to do is told for a command line
             self.notify(f"{why}. A copy can be used as well: give its folder.", severity="warning", markup=False)
         else:
-            self.notify("The dataset is here and complete.", timeout=_BRIEF, markup=False)
+            self.notify("The dataset is here and complete.", timeout=BRIEF, markup=False)
         self._ask()
 
     @work(exclusive=True, group="look up")
@@ -299,7 +274,7 @@ class SetupScreen(Screen[None]):
             self._known = known
             self._show_preview()
 
-    # Actions ---------------------------------------------------------------------------------------------------
+    # Keys ---------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Offer what makes sense now."""
@@ -309,90 +284,6 @@ class SetupScreen(Screen[None]):
             return True if self._preview is not None and self._preview.table.rows else None
         return True
 
-    @on(Button.Pressed, "#start")
-    @work(exclusive=True, group="start")
-    async def action_start(self) -> None:
-        """Start the run, or go to the first setting that is wrong."""
-        config, found = self.draft.config, self._problems() | self.draft.problems
-        if config is None:
-            self._refuse(found)
-            return
-        run = self.draft.result(self._runs)
-        if not self._fresh:
-            # The helper may be warming up still: what is missing is found without it.
-            found |= self._missing(config, await asyncio.to_thread(_look_at, config))
-        if found:
-            self._refuse(found)
-            return
-        if self._failed and self._preview is None:
-            self.notify("the preview failed; starting all the same", severity="warning", timeout=_BRIEF)
-        self.post_message(StartRun(run))
-
-    def _refuse(self, found: Mapping[str, str]) -> None:
-        """Go to the first setting that is wrong, and say why."""
-        first = next((key for key in FIELDS if key in found), PRESET)
-        self._form.focus()
-        self._form.go_to(first)
-        many = f"; {len(found) - 1} more" if len(found) > 1 else ""
-        self.notify(
-            f"{FIELDS[first].label}: {found.get(first, next(iter(found.values())))}{many}",
-            title="not started",
-            severity="error",
-            markup=False,
-        )
-
-    @on(Form.Asked)
-    @work(exclusive=True, group="pick")
-    async def _pick(self, message: Form.Asked) -> None:
-        field, draft = message.field, self.draft
-        options = await asyncio.to_thread(lambda: list(self._choices.options(draft, field)))
-        about = "" if field.key in {PRESET, "model.arch", "data.dataset"} else field.help(draft.value)
-        pick = Pick(field.label, options, self._choices.now(draft, field), about)
-        chosen = await self.app.push_screen_wait(pick)
-        if chosen is not None:
-            self._form.set_value(field, chosen.value)
-
-    @work(exclusive=True, group="save")
-    async def action_save(self) -> None:
-        """Keep the settings as a preset of one's own."""
-        config = self.draft.config
-        if config is None:
-            self.notify("Mend what is marked first.", severity="error")
-            return
-        named = config.model_copy(update={"name": self.draft.name})
-        name = await self.app.push_screen_wait(SavePreset(named))
-        if name is not None:
-            self._form.take(Draft.from_preset(name))
-            self.notify(f"saved as the preset {name}", timeout=_BRIEF, markup=False)
-
-    def action_download(self) -> None:
-        """Get the dataset; while that goes on, end it."""
-        self.query_one(DownloadBar).toggle()
-        self._show()
-
-    def action_reset(self) -> None:
-        """Take back every change; where that was done just now, bring them back."""
-        draft = self.draft
-        if draft.changed:
-            self._undo = draft
-            self._form.take(draft.reset())
-            self.notify("every change is taken back; ^r once more brings them back", timeout=_BRIEF)
-        elif self._undo is not None and self._undo.origin == draft.origin:
-            self._form.take(self._undo)
-
-    def action_shapes(self) -> None:
-        """Show every operation of the network."""
-        from resnet_tui.setup.shapes_screen import ShapesScreen
-
-        if self._preview is not None:
-            self.app.push_screen(ShapesScreen(self.draft.shown.model.title, self._preview.table))
-
 
 def _load_curves() -> None:
     import plotext  # noqa: F401 - what the chart imports when it draws, which takes too long for a frame
-
-
-def _look_at(config: RunConfig) -> DataFacts:
-    from engine.data.facts import facts
-
-    return facts(config.data)

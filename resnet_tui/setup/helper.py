@@ -1,4 +1,5 @@
-"""The interface's side of ``engine.helper``: questions that need torch, and downloads, each in a process of its own.
+"""The interface's side of ``engine.helper``: questions that need torch in one process, downloads and
+learning-rate range tests in one of their own each.
 
 Nothing here waits: threads start the processes, write to them and read from them. Callbacks come from those threads.
 """
@@ -21,9 +22,13 @@ from engine.helper_messages import (
     HelperFailed,
     MachineWanted,
     PreviewWanted,
+    RangeTestWanted,
     Reply,
     Request,
+    Tried,
     decode_reply,
+    decode_told,
+    encode_range_test,
     encode_request,
 )
 from engine.text import clean
@@ -136,8 +141,68 @@ class Helper:
             self._on_reply(reply)
 
 
-class Download:
-    """Gets a dataset: ``python -m engine.helper --download``."""
+class Task:
+    """Work in a process of its own, so that to cancel is to end it: ``python -m engine.helper`` with arguments."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[str], None],
+        order: bytes = b"",
+    ) -> None:
+        """Make a task that has not begun.
+
+        Args:
+            arguments: which one.
+            on_line: called from another thread with each line that it writes.
+            on_end: called from there once: with nothing when all is done, else with the reason why it is not.
+            order: what it reads, far less than a pipe holds.
+        """
+        self._arguments, self._order = arguments, order
+        self._on_line, self._on_end = on_line, on_end
+        self._changed = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cancelled = False
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, daemon=True, name="helper's task").start()
+
+    def cancel(self) -> None:
+        """End it, with nothing left half there; ``on_end`` is told. May be called at any time, and again."""
+        with self._changed:
+            self._cancelled = True
+            if self._process is not None:
+                self._process.terminate()
+
+    def _run(self) -> None:
+        with tempfile.TemporaryFile() as errors:
+            try:
+                process = _start(self._arguments, errors, stdin=subprocess.PIPE)
+            except OSError as error:
+                self._on_end(clean(str(error)))
+                return
+            with self._changed:
+                self._process = process
+                if self._cancelled:
+                    process.terminate()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with contextlib.suppress(OSError), process.stdin as stdin:  # it may have ended already
+                stdin.write(self._order)
+            with process.stdout as lines:
+                for line in lines:
+                    self._on_line(line)
+            status = process.wait()
+            if status == 0:
+                self._on_end("")
+            else:
+                self._on_end("cancelled" if self._cancelled else _last_words(errors, f"it ended with {status}"))
+
+
+class Download(Task):
+    """Gets a dataset."""
 
     def __init__(
         self,
@@ -154,44 +219,38 @@ class Download:
             on_progress: called from another thread, a few times a second.
             on_end: called from there once: with nothing when the dataset is complete and checked, else why not.
         """
-        self._arguments = ["--download", dataset, *(["--data-dir", str(folder)] if folder is not None else [])]
-        self._on_progress, self._on_end = on_progress, on_end
-        self._changed = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._cancelled = False
 
-    def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, daemon=True, name="download").start()
+        def take(line: bytes) -> None:
+            with contextlib.suppress(ValueError):
+                if isinstance(event := decode(line), Progress):
+                    on_progress(event)
 
-    def cancel(self) -> None:
-        """End it, with nothing left half there; ``on_end`` is told. May be called at any time, and again."""
-        with self._changed:
-            self._cancelled = True
-            if self._process is not None:
-                self._process.terminate()
+        arguments = ["--download", dataset, *(["--data-dir", str(folder)] if folder is not None else [])]
+        super().__init__(arguments, take, on_end)
 
-    def _run(self) -> None:
-        with tempfile.TemporaryFile() as errors:
-            try:
-                process = _start(self._arguments, errors, stdin=subprocess.DEVNULL)
-            except OSError as error:
-                self._on_end(clean(str(error)))
-                return
-            with self._changed:
-                self._process = process
-                if self._cancelled:
-                    process.terminate()
-            assert process.stdout is not None
-            for line in process.stdout:
-                with contextlib.suppress(ValueError):
-                    if isinstance(event := decode(line), Progress):
-                        self._on_progress(event)
-            status = process.wait()
-            if status == 0:
-                self._on_end("")
-            else:
-                self._on_end("cancelled" if self._cancelled else _last_words(errors, f"it ended with {status}"))
+
+class RangeTesting(Task):
+    """Does a learning-rate range test."""
+
+    def __init__(
+        self, wanted: RangeTestWanted, on_news: Callable[[Progress | Tried], None], on_end: Callable[[str], None]
+    ) -> None:
+        """Make a test that has not begun.
+
+        Args:
+            wanted: which one.
+            on_news: called from another thread with how far it is, and with each batch.
+            on_end: called from there once: with nothing when it came to its end, else why not.
+
+        Raises:
+            ValueError: a path in it is not text.
+        """
+
+        def take(line: bytes) -> None:
+            with contextlib.suppress(ValueError):
+                on_news(decode_told(line))
+
+        super().__init__(["--lr-find"], take, on_end, encode_range_test(wanted))
 
 
 def _start(arguments: Sequence[str], errors: IO[bytes], *, stdin: int) -> subprocess.Popen[bytes]:

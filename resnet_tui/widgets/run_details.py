@@ -25,8 +25,8 @@ class RunDetails(Static):
     RunDetails { padding: 0 1; }
     """
 
-    def show(self, listed: Listed | None) -> None:
-        """Describe ``listed``; nothing where there is none."""
+    def show(self, listed: Listed | None, *, advise: bool = True) -> None:
+        """Describe ``listed``; nothing where there is none. ``advise``: whether to say what can be done with it."""
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="dim")
         grid.add_column(overflow="fold")
@@ -34,6 +34,8 @@ class RunDetails(Static):
             if listed is not None and label == "state":
                 meaning = GLYPHS[listed.doing][1]
                 text.stylize(themed(self.app, meaning, bold=True), end=len(listed.doing) + 2)
+            if label == "next" and not advise:
+                continue
             grid.add_row(Text(label), text)
         self.update(grid)
 
