@@ -68,7 +68,6 @@ def lr_find(
     flags; no run is made. The test ends where the smoothed loss is 1 above where it began. Ctrl-C ends it early and
     shows what is known by then.
     """
-    from engine.data import sources
     from engine.lr_range import RangeTest
 
     test = RangeTest(low, high, steps)
@@ -77,7 +76,6 @@ def lr_find(
     )
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
     config = new_config(preset, flags, runs_dir)
-    sources.check(config.data)
 
     from resnet_tui.printing.progress import shown
 
@@ -111,18 +109,15 @@ def _readings(
     config: RunConfig, test: RangeTest, runs: Path, readings: list[Reading]
 ) -> Generator[Progress, None, None]:
     """Make everything ready and train, adding to ``readings``."""
-    from engine.allocator import keep_freed_memory
-    from engine.data.sources import load
     from engine.events import Progress
-    from engine.lr_find import find_lr
-    from engine.weights import load_weights
+    from engine.lr_find import load_and_find_lr
 
-    keep_freed_memory()
-    weights = (yield from load_weights(config.weights.source, runs)) if config.weights.source else None
-    data = yield from load(config.data, config.train.seed)
-    for reading in find_lr(config, data, test, weights):
-        readings.append(reading)
-        yield Progress(activity=f"rate {reading.lr:.2g}", done=len(readings), total=test.steps, unit="batches")
+    for told in load_and_find_lr(config, test, runs):
+        if isinstance(told, Progress):
+            yield told
+        else:
+            readings.append(told)
+            yield Progress(activity=f"rate {told.lr:.2g}", done=len(readings), total=test.steps, unit="batches")
 
 
 def _as_json(config: RunConfig, test: RangeTest, readings: list[Reading], *, interrupted: bool) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from engine import order
+from engine.child import module_command
 from engine.config import RunConfig
 from engine.events import Progress, decode
 from engine.run_dir import RunDir
@@ -38,7 +38,7 @@ class Host:
             OSError: it could not be started.
             ValueError: ``runs`` cannot be named on a command line.
         """
-        command = [sys.executable, *_path_flags(), "-m", "engine.host", str(runs)]
+        command = module_command("engine.host", str(runs))
         said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by who attends to the process)
         try:
             pipe = subprocess.PIPE
@@ -216,8 +216,3 @@ def _news(line: bytes) -> Progress | RunDir | None:
     except (ValueError, KeyError, TypeError):
         return None
     return event if isinstance(event, Progress) else None
-
-
-def _path_flags() -> list[str]:
-    """Let the process find modules where this one does: in the working directory only if this one looks there."""
-    return [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
