@@ -25,7 +25,10 @@ from engine.events import Evaluated, Event, GradNorms, Header, ModelBuilt, RunSt
 from engine.regular import open_regular
 from engine.text import one_line
 
-_USE = [field.name for field in fields(System) if field.name not in {"kind", *(f.name for f in fields(Header))}]
+_RANKS = "rank_images_per_second"
+_USE = [
+    field.name for field in fields(System) if field.name not in {"kind", _RANKS, *(f.name for f in fields(Header))}
+]
 _STARTED = b'"kind":"run_started"}\n'
 
 
@@ -74,6 +77,10 @@ class Scalars:
             case System():
                 use = ((name, getattr(event, name)) for name in _USE)
                 values = [(f"system/{name}", float(value)) for name, value in use if value is not None]
+                values += [
+                    (f"system/rank{n}_images_per_second", speed)
+                    for n, speed in enumerate(event.rank_images_per_second)
+                ]
         return Reading(self.step, self.epoch, event.time, tuple(values)) if values else None
 
     def _start(self, event: RunStarted) -> None:

@@ -66,7 +66,7 @@ def whole_run() -> Iterator[Event]:
     for epoch in (1, 2):
         yield from run.epoch(epoch)
         yield run.at(GradNorms(step=epoch * STEPS, norms=(0.1, 1e-30), total=math.nan))
-        yield run.at(replace(USE, device_celsius=40.0), after=0.123456789)
+        yield run.at(replace(USE, device_celsius=40.0, rank_images_per_second=(1.0, 2.0)), after=0.123456789)
         yield from run.end_epoch(epoch, 1 / 3)
     yield run.finish()
 
@@ -80,6 +80,7 @@ def test_names_steps_times_and_values(tmp_path: Path) -> None:
         *("gradients/stem", "gradients/head", "gradients/total"),
         *(f"system/{name}" for name in ("cpu_percent", "memory_bytes", "host_cpu_percent", "host_memory_bytes")),
         *("system/host_memory_total", "system/device_celsius"),
+        *("system/rank0_images_per_second", "system/rank1_images_per_second"),
     }
     loss = [(step, time, value) for name, step, time, value in found if name == "train/loss"]
     assert [(step, value) for step, _, value in loss] == [(step, float(step)) for step in range(1, 2 * STEPS + 1)]
