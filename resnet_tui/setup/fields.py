@@ -208,6 +208,7 @@ GROUPS = (
             Field("train.target_accuracy", "stop at"),
             Field("train.early_stopping", "patience"),
             Field("train.eval_batch_size", "test batch"),
+            Field("train.processes", "processes"),
             Field("train.fused", "fused norms"),
             Field("train.compile", "compile"),
             Field("train.deterministic", "deterministic"),

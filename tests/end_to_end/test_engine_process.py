@@ -127,7 +127,10 @@ def test_a_process_that_waits_takes_the_next_run_and_ends_where_none_comes(tmp_p
     reserve = Reserve(tmp_path / "runs")
     reserve.prepare()
     reserve.prepare()  # there is one
-    (waiting,) = hosts(tmp_path)
+    deadline = time.monotonic() + 60
+    while not (found := hosts(tmp_path)):  # it has been started, and is not that program yet
+        assert time.monotonic() < deadline
+    (waiting,) = found
     told = Told(tiny(), reserve).settled()
     assert told.run is not None
     reserve.prepare()

@@ -168,7 +168,7 @@ def problems(scene: Scene, mode: str, phase: str, ending: str) -> list[str]:
     if mode == "headless" and status < 0:
         status = 128 - status  # as a shell tells it
     if status != expected:
-        wrong.append(f"status {status}, not {expected}")
+        wrong.append(f"status {status}, not {expected}, after {said[-1000:]!r}")
     if mode == "headless":
         return wrong
     if ending in {"KILL", "SEGV"} and f"ended by SIG{ending}".encode() not in said:
