@@ -29,7 +29,8 @@ def serve(
     Nothing beyond this machine reaches it, and nothing on it without the address that is printed, which has a key in
     it. Each page has a dashboard of its own, which ends with the page; runs go on. Ctrl-C ends all pages.
 
-    From another machine: ssh -L 8000:127.0.0.1:8000 HOST, then open the address there.
+    From another machine: ssh -L 8000:127.0.0.1:8000 HOST, with the same port on both sides, then open the address
+    there.
     """
     from engine import run_dir
     from engine.errors import UserError
@@ -49,6 +50,7 @@ def serve(
     # -P: a folder that happens to hold a random.py must not take the place of Python's own modules.
     command = [sys.executable, "-P", "-m", "resnet_tui.serve.page", *page]
     server.serve(command, port, lambda address: _tell(address, control=allow_control))
+    print("ended; runs go on", file=sys.stderr)
 
 
 def _tell(address: str, *, control: bool) -> None:

@@ -12,6 +12,7 @@ browser has open could have a dashboard of its own, and its page loads a font fr
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import secrets
@@ -28,7 +29,7 @@ from aiohttp import web
 from textual_serve.server import Server
 
 from engine.errors import UserError
-from engine.text import one_line
+from engine.text import clean, one_line
 from resnet_tui.serve.environment import scrubbed
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",  # the terminal makes its style sheets itself
         "font-src 'self'",
         "img-src 'self' data:",
-        "connect-src 'self' {socket}",
+        "connect-src 'self'{socket}",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -99,9 +100,10 @@ class Site:
         return await handler(request)
 
     async def _protect(self, request: web.Request, response: web.StreamResponse) -> None:
+        socket = f" ws://{request.host}" if request.host in self._hosts else ""
         response.headers.update(
             {
-                "Content-Security-Policy": _POLICY.format(socket=f"ws://{request.host}"),
+                "Content-Security-Policy": _POLICY.format(socket=socket),
                 "Cross-Origin-Resource-Policy": "same-origin",
                 "Cross-Origin-Opener-Policy": "same-origin",
                 "Referrer-Policy": "no-referrer",  # the address has the key in it
@@ -159,7 +161,8 @@ def serve(command: Sequence[str], port: int, told: Callable[[str], None]) -> Non
         said.setFormatter(_OneLine())
         logging.basicConfig(level=logging.WARNING, handlers=[said])
         told(site.address)
-        web.run_app(site.app(), sock=listening, print=None, access_log=None, shutdown_timeout=_PATIENCE)
+        with contextlib.redirect_stdout(_Plain()):  # where textual-serve writes what a page's process says in the end
+            web.run_app(site.app(), sock=listening, print=None, access_log=None, shutdown_timeout=_PATIENCE)
 
 
 def _listening(port: int) -> socket.socket:
@@ -168,6 +171,15 @@ def _listening(port: int) -> socket.socket:
     except OSError as error:
         why = os.strerror(error.errno or 0).lower()
         raise UserError(f"--port {port}: {why}; give another, or --port 0 for any that is free") from None
+
+
+class _Plain(io.TextIOBase):
+    """Says on stderr what is written to it, fit for a terminal."""
+
+    def write(self, text: str, /) -> int:
+        """Say ``text``."""
+        sys.stderr.write(clean(text))
+        return len(text)
 
 
 class _OneLine(logging.Formatter):
