@@ -22,7 +22,8 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
         return []
     images = f"{summary.train_images:,} training, "
     images += f"{summary.val_images:,} validation, " if summary.val_images else ""
-    steps = f"{summary.epochs} epochs of {summary.steps_per_epoch:,} steps, batch {config.train.batch_size:,}"
+    epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
+    steps = f"{epochs} of {summary.steps_per_epoch:,} steps, batch {config.train.batch_size:,}"
     noun = "rows" if config.model.arch == "residual-mlp" else "images"
     facts = [
         ("network", f"{words.network(config)}: {summary.params:,} parameters"),
@@ -42,8 +43,14 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
     return facts
 
 
-def closing(summary: RunSummary, path: Path | None) -> Facts:
-    """Return how the run ended, what it reached, and where everything lies."""
+def closing(summary: RunSummary, path: Path | None, *, say_resume: bool = True) -> Facts:
+    """Return how the run ended, what it reached, and where everything lies.
+
+    Args:
+        summary: the whole run.
+        path: its folder.
+        say_resume: whether to name the command that goes on with one that was stopped.
+    """
     facts: Facts = [(summary.state, one_line(summary.reason))]
     if summary.config is not None and summary.target_missed:
         facts.append(("target", f"missed: {words.percent(summary.config.train.target_accuracy)} was not reached"))
@@ -59,7 +66,7 @@ def closing(summary: RunSummary, path: Path | None) -> Facts:
         facts.append(("ranks", words.ranks(summary.rank_speeds)))
     if path is not None:
         facts.append(("run", one_line(str(path))))
-        if summary.outcome in {"stopped", "failed"} and summary.checkpoint_step is not None:
+        if say_resume and summary.outcome in {"stopped", "failed"} and summary.checkpoint_step is not None:
             facts.append(("resume", resume_command(path)))
     return facts
 

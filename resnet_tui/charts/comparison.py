@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from engine import words
+from engine.summary import RunSummary
 from engine.text import one_line
 from resnet_tui.charts.plot import Line, Plot
 from resnet_tui.run.compared import Compared, Quantity
@@ -17,6 +18,9 @@ _STROKES = 3
 _MARKERS = 16
 """At most, of a run."""
 _SMOOTHING = 0.8
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_OF_ANY_DATA = {"images/s"}
+"""Figures of which one is better than another also where the runs' data differ."""
 
 
 def plot(
@@ -72,9 +76,10 @@ def figures(run: Compared) -> Iterator[Figure]:
     speed = summary.images_per_second if summary.training_seconds else None
     yield Figure("run", entry.name)
     yield Figure("state", run.listed.doing)
-    yield _accuracy("best", entry.best_accuracy)
-    yield Figure("best epoch", str(entry.best_epoch or "-"))
-    yield _accuracy("last", entry.last_accuracy)
+    if config is not None:  # else nothing is known of its splits
+        yield _accuracy(f"best {_SPLITS[summary.choosing_split]}", entry.best_accuracy)
+        yield Figure("best epoch", str(entry.best_epoch or "-"))
+    yield from _last(summary)
     yield Figure("average error", words.percent(summary.average_error), summary.average_error, "lower")
     yield Figure("epochs", f"{entry.epochs_done}/{entry.epochs}")
     yield Figure("time", words.duration(summary.elapsed))
@@ -83,6 +88,16 @@ def figures(run: Compared) -> Iterator[Figure]:
     yield Figure("parameters", f"{summary.params:,}" if summary.params else "-")
     yield Figure("dataset", entry.dataset)
     yield Figure("seed", str(config.train.seed) if config else "-")
+
+
+def _last(summary: RunSummary) -> Iterator[Figure]:
+    """Yield the accuracies at the end of the last epoch: the training one tells degradation from overfitting."""
+    if summary.rows:
+        row = summary.rows[-1]
+        if summary.val_images:
+            yield _accuracy("last validation", row.val_accuracy)
+        yield _accuracy("last test", row.test_accuracy)
+        yield _accuracy("last training", row.train_accuracy)
 
 
 def _accuracy(label: str, accuracy: float | None) -> Figure:
@@ -110,31 +125,22 @@ def outcomes(runs: Mapping[int, Compared], names: Sequence[str]) -> Iterator[Row
         {figure.label: figure for figure in figures(runs[place])} if place in runs else {"run": Figure("run", name)}
         for place, name in enumerate(names)
     ]
-    unranked = _unranked(runs)
+    comparable = len({*_data(runs).values()}) <= 1
     for label in dict.fromkeys(label for column in columns for label in column):
         row = [column.get(label, Figure(label, "")) for column in columns]
-        best = "" if label in unranked else best_text(row)
+        best = best_text(row) if comparable or label in _OF_ANY_DATA else ""
         yield Row(label, tuple(one_line(figure.text) for figure in row), one_line(best))
-
-
-def _unranked(runs: Mapping[int, Compared]) -> set[str]:
-    """Return the figures of which none is better than another, because they are not of the same images."""
-    if len({*_data(runs).values()}) > 1:
-        return {"best", "last", "average error"}
-    return {"best", "last"} if len({*_splits(runs).values()}) > 1 else set()
 
 
 def notes(runs: Mapping[int, Compared]) -> list[str]:
     """Return what has to be known to read the figures of ``runs``, which are told by their place."""
-    data, splits = _data(runs), _splits(runs)
+    data = _data(runs)
     found = []
     if len({*data.values()}) > 1:
         found.append(
             f"Different data ({_told(data)}): accuracies, errors and losses on different data cannot be compared, "
             "only how they change."
         )
-    if len({*splits.values()}) > 1:
-        found.append(f"Best and last are of different splits ({_told(splits)}); average error is of test images.")
     for place, run in sorted(runs.items()):
         if run.damaged:
             found.append(f"Lines of the log of {place + 1} could not be read and count nothing: {run.damaged:,}.")
@@ -152,15 +158,6 @@ def _data(runs: Mapping[int, Compared]) -> dict[int, str]:
 
 def _classes(names: Sequence[str]) -> str:
     return f"{len(names)} classes {one_line(', '.join(names), 24)}"
-
-
-def _splits(runs: Mapping[int, Compared]) -> dict[int, str]:
-    """Return which split chooses the best epoch of each run that has started."""
-    return {
-        place: {"val": "validation"}.get(summary.choosing_split, "test")
-        for place, run in sorted(runs.items())
-        if (summary := run.state.summary).config is not None
-    }
 
 
 def _told(texts: Mapping[int, str]) -> str:

@@ -70,7 +70,7 @@ def test_figures_stand_side_by_side_and_only_what_differs_is_named(pair: list[Ru
     async def steps(app: Shown, pilot: Pilot[None]) -> None:
         await read(app, pilot)
         rows = {line.split("  ")[0].strip(): line.split() for line in app.seen().splitlines()}
-        assert rows["best"][1:] == ["75.00", "%", "87.50", "%", "✓"]
+        assert rows["best test"][2:] == ["75.00", "%", "87.50", "%", "✓"]
         assert rows["average error"][2:] == ["37.50", "%", "✓", "45.83", "%"]
         assert rows["optim.lr"][1:] == ["0.05", "0.1"]
         assert rows["train.seed"][1:] == ["4", "1"]

@@ -52,7 +52,7 @@ def test_outcomes_and_settings_that_differ_are_printed(tmp_path: Path) -> None:
     assert result.exit_code == 0
     found = rows(result.stdout)
     assert found["1"] == ["1", "first"], "each is named by its number"
-    assert found["best"] == ["best", "75.00", "%", "87.50", "%", "✓"]
+    assert found["best test"] == ["best", "test", "75.00", "%", "87.50", "%", "✓"]
     assert found["average error"] == ["average", "error", "37.50", "%", "✓", "45.83", "%"]
     assert found["optim.lr"] == ["optim.lr", "0.05", "0.1"]
     assert "optim.momentum" not in found
@@ -76,16 +76,18 @@ def test_runs_of_different_data_are_compared_with_a_note_and_none_is_the_best(tm
     text = " ".join(compare(tmp_path, "two", "three").stdout.split())
     assert "Different data (1: digits: 16 test, 2 classes a, b; 2: digits: 16 test, 3 classes a, b, c)" in text
     assert "cannot be compared" in text
-    assert "best 50.00 % 25.00 % best epoch" in text, "no tick"
+    assert "best test 50.00 % 25.00 % best epoch" in text, "no tick"
 
 
-def test_another_split_that_chooses_is_noted_and_only_the_average_error_is_ranked(tmp_path: Path) -> None:
+def test_accuracies_on_another_split_are_in_a_row_of_their_own(tmp_path: Path) -> None:
     made = MadeRun(1, val=True)
     keep(tmp_path, "test", MadeRun(1).whole([0.5]))
     keep(tmp_path, "val", made.whole([0.75], [0.25]), made)
     text = " ".join(compare(tmp_path, "test", "val").stdout.split())
-    assert "Best and last are of different splits (1: test; 2: validation)" in text
-    assert "best 50.00 % 25.00 % best epoch" in text
+    assert "best test 50.00 % - best" not in text
+    assert "best test 50.00 % best epoch" in text
+    assert "best validation 25.00 %" in text
+    assert "last test 50.00 % 75.00 % ✓ last training" in text.replace("50.00 % ✓", "50.00 %")
     assert "average error 50.00 % 25.00 % ✓" in text
 
 
