@@ -128,7 +128,7 @@ class Dashboard(App[None]):
         elif self._source is not None:
             await self._show_run(self._source)
         else:
-            await self.switch_mode("runs" if self.readonly else "setup")
+            await self._go_to("runs" if self.readonly else "setup")
         if self._keys_problem:
             self.notify(self._keys_problem, severity="warning", timeout=15, markup=False)
 
@@ -157,25 +157,30 @@ class Dashboard(App[None]):
     def _make_ready(self) -> None:
         self._reserve.prepare()
 
+    async def _go_to(self, mode: str) -> None:
+        """Switch to ``mode``, unless the session has begun to end: then its screens are being closed."""
+        if self.is_running:
+            await self.switch_mode(mode)
+
     async def _show_run(self, source: RunSource) -> None:
         """Look at a run instead of the one before, which goes on by itself."""
         from resnet_tui.screens.run import RunScreen
 
         if self._run is not None:
             if self.current_mode == "run":
-                await self.switch_mode("runs")
+                await self._go_to("runs")
             await self.remove_mode("run")
         self._run = screen = RunScreen(
             source, self._reserve, view=self.settings.view, tab=self.settings.tab, charts=self.settings.filter
         )
         self.add_mode("run", lambda: screen)
-        await self.switch_mode("run")
+        await self._go_to("run")
 
     async def _show_compared(self, source: ComparedRuns) -> None:
         """Compare runs; to leave that is to go to the list of all."""
         from resnet_tui.screens.compare import CompareScreen
 
-        await self.switch_mode("runs")
+        await self._go_to("runs")
         await self.push_screen(CompareScreen(source.runs))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 (of the base)
@@ -189,16 +194,16 @@ class Dashboard(App[None]):
 
     async def action_set_up(self) -> None:
         """Go to the set-up screen."""
-        await self.switch_mode("setup")
+        await self._go_to("setup")
 
     async def action_runs(self) -> None:
         """Go to the list of runs."""
-        await self.switch_mode("runs")
+        await self._go_to("runs")
 
     async def action_watch(self) -> None:
         """Go to the run."""
         if self._run is not None:
-            await self.switch_mode("run")
+            await self._go_to("run")
         else:
             self.notify("no run is open: start one here (F2), or open one from the list (F4)")
 
