@@ -10,7 +10,12 @@ from engine.summary import read_summary
 
 
 def train_on_console(
-    config: RunConfig, *, runs: Path, resume: RunDir | None = None, on_run_dir: Callable[[RunDir], None] | None = None
+    config: RunConfig,
+    *,
+    runs: Path,
+    resume: RunDir | None = None,
+    on_run_dir: Callable[[RunDir], None] | None = None,
+    say_resume: bool = True,
 ) -> int:
     """Train to the end, print a line an epoch, and return the exit status (``host.run_in_foreground``).
 
@@ -19,6 +24,7 @@ def train_on_console(
         runs: the folder that gets the run's.
         resume: the run to go on with instead.
         on_run_dir: told when the run's folder is there.
+        say_resume: whether the command that goes on with a run that was stopped is printed.
 
     Raises:
         UserError: the run could not begin.
@@ -27,7 +33,7 @@ def train_on_console(
 
     from engine.sinks.console import ConsoleSink
 
-    console = ConsoleSink(Console(), history=read_summary(resume.events) if resume is not None else None)
+    console = ConsoleSink(Console(), history=read_summary(resume.events) if resume else None, say_resume=say_resume)
 
     def begin(run: RunDir) -> None:
         console.set_run(run.path)

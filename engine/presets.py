@@ -92,10 +92,9 @@ def locate(wanted: str) -> Path:
     with contextlib.suppress(OSError):  # a name longer than the file system takes
         if path.suffix == ".toml" and path.is_file():
             return path
-    every = names()
     raise ConfigError(
-        f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, every)} "
-        f"(presets: {', '.join(every)}; or the path of a .toml file)"
+        f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, names())} "
+        "(resnet-tui presets lists all; or give the path of a .toml file)"
     )
 
 

@@ -17,6 +17,8 @@ from engine.queue.standing import Standing
 from engine.summary import RunSummary
 
 Finding = Literal["reached", "not told apart", "missed"]
+_WIDE = 0.5
+"""Half the width of an interval from which on it says nothing of an accuracy."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,16 @@ class Seeds:
         return _estimate([found.best for found in self.figures if found is not None])
 
     @property
-    def choosing(self) -> Estimate | None:
-        """The mean accuracy to choose a configuration by: on validation images, else the best on test images."""
-        found = [one.best if one.validation is None else one.validation for one in self.figures if one is not None]
-        return _estimate(found)
+    def validation(self) -> Estimate | None:
+        """The mean validation accuracy of the best epoch; None where a seed that is done has no such split."""
+        found = [one.validation for one in self.figures if one is not None]
+        known = [accuracy for accuracy in found if accuracy is not None]
+        return _estimate(known) if len(known) == len(found) else None
 
     @property
     def by_validation(self) -> bool:
         """Whether a validation split chose the best epoch; else the test set did."""
-        return any(found is not None and found.validation is not None for found in self.figures)
+        return self.validation is not None
 
     @property
     def published(self) -> tuple[ComparisonRow, ...]:
@@ -117,9 +120,10 @@ class Seeds:
         if not self.by_validation:
             yield "there is no validation split, so the test set itself chose the best epoch: a little too good"
         error = math.sqrt(max(0.0, last.mean * (1 - last.mean)) / summary.test_images)
-        shared = f"{summary.test_images:,} test images alone have a standard error of about {_points(error)}"
+        noun = "rows" if self.runs[0].config.model.arch == "residual-mlp" else "images"
+        shared = f"{summary.test_images:,} test {noun} alone have a standard error of about {points(error)}"
         if last.margin is not None:
-            shared += ", the same for all seeds: the interval says what other seeds would give, not other images"
+            shared += f", the same for all seeds: the interval says what other seeds would give, not other {noun}"
         yield shared
 
     @property
@@ -139,6 +143,19 @@ def _estimate(values: Sequence[float]) -> Estimate | None:
     return estimate(values) if values else None
 
 
+def says_nothing(found: Estimate) -> bool:
+    """Whether the interval of a mean is so wide that it leaves everything open."""
+    return found.margin is not None and found.margin > _WIDE
+
+
+def more_seeds(found: Estimate) -> str:
+    """Say how wide the interval of a few seeds is, and what would narrow it."""
+    margin = points(found.margin or 0.0)
+    if len(found.values) == 2:
+        return f"two seeds leave an interval of ± {margin}: with three or more it can tell"
+    return f"{len(found.values)} seeds leave an interval of ± {margin}: with more of them it can tell"
+
+
 def _judge(found: Estimate, target: Target) -> Verdict:
     low, high = found.interval
     finding: Finding = "reached"
@@ -156,7 +173,7 @@ def _worded(found: Estimate, target: Target, finding: Finding, errors: float | N
     """Say what can be concluded, and what cannot."""
     difference = found.mean - target.accuracy
     side = "below" if difference < 0 else "above"
-    off = f"{_points(abs(difference))} {side}" if difference else "exactly at"
+    off = f"{points(abs(difference))} {side}" if difference else "exactly at"
     goal = f"the target of {words.percent(target.accuracy)}"
     if found.margin is None:
         how = "missed" if finding == "missed" else "reached"
@@ -172,13 +189,18 @@ def _worded(found: Estimate, target: Target, finding: Finding, errors: float | N
         return f"missed: {seeds}, and so is the upper end of its 95 % interval, {high}"
     if finding == "reached":
         return f"reached: {seeds}, and the lower end of its 95 % interval, {low}, is not below it"
-    return (
-        f"not told apart: {seeds}, which lies within the mean's 95 % interval, {low} to {high}. With so few seeds, "
-        f"differences of less than {_points(found.margin)} cannot be seen"
-    )
+    if len(found.values) == 2 or says_nothing(found):
+        why = f"{seeds}; {more_seeds(found)}"
+    else:
+        why = (
+            f"{seeds}, which lies within the mean's 95 % interval, {low} to {high}. With so few seeds, differences "
+            f"of less than {points(found.margin)} cannot be seen"
+        )
+    return f"not told apart: {why} (exit status 0: not missed is not yet reached)"
 
 
-def _points(fraction: float) -> str:
+def points(fraction: float) -> str:
+    """Write a difference of accuracies in percentage points."""
     return f"{fraction * 100:.2f} points"
 
 

@@ -6,10 +6,12 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from engine.config import ARCHITECTURES, RunConfig
 from engine.config_file import parse_assignment
 from engine.errors import ConfigError, UserError
+from engine.estimate import Estimate
 from engine.queue.file import MOST_RUNS
 from engine.queue.standing import Standing
 from engine.regular import read_regular
@@ -20,6 +22,7 @@ _MOST_BYTES = 1 << 20
 _HANDLED: dict[str, str] = {
     "train.seed": "seeds are counted from 1: --seeds N",
     "train.device": "runs of a sweep take turns on one device: --device",
+    "data.val_size": "cases are compared on one split: --set data.val_size=N holds for all",
     "name": "it changes nothing of the training",
 }
 """Settings that are no case's to choose, and why."""
@@ -34,8 +37,19 @@ class Setting:
     flag: str
     """How a person gave it."""
 
+    @property
+    def text(self) -> str:
+        """The value, fit for a terminal."""
+        return str(self.value).lower() if isinstance(self.value, bool) else one_line(str(self.value))
+
 
 Case = tuple[Setting, ...]
+Chosen = Literal["validation", "test"]
+
+
+def words(case: Case) -> str:
+    """Write a case, such as ``optim.lr=0.1 train.batch_size=64``."""
+    return " ".join(f"{one_line(setting.key)}={setting.text}" for setting in case)
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,20 @@ class Result:
 
     case: Case
     seeds: Seeds
+    choosing: Estimate | None
+    """The mean accuracy of the best epoch by which the cases are put in order; None: no seed is done."""
+
+
+def chosen_by(found: Sequence[Result]) -> Chosen | None:
+    """Return the split that the order is by: validation where every run that is done has one; None: none is done."""
+    return _chosen_by([result.seeds for result in found])
+
+
+def _chosen_by(found: Sequence[Seeds]) -> Chosen | None:
+    done = [figures for seeds in found for figures in seeds.figures if figures is not None]
+    if not done:
+        return None
+    return "validation" if all(figures.validation is not None for figures in done) else "test"
 
 
 def results(cases: Sequence[Case], standings: Sequence[Standing]) -> list[Result]:
@@ -54,15 +82,13 @@ def results(cases: Sequence[Case], standings: Sequence[Standing]) -> list[Result
         standings: the runs, in the order of the cases, as many seeds of each.
     """
     seeds = len(standings) // len(cases)
+    tried = [Seeds(tuple(standings[place * seeds : (place + 1) * seeds])) for place in range(len(cases))]
+    by_validation = _chosen_by(tried) == "validation"
     found = [
-        Result(case, Seeds(tuple(standings[place * seeds : (place + 1) * seeds]))) for place, case in enumerate(cases)
+        Result(case, of_case, of_case.validation if by_validation else of_case.best)
+        for case, of_case in zip(cases, tried, strict=True)
     ]
-
-    def merit(result: Result) -> float:
-        choosing = result.seeds.choosing
-        return choosing.mean if choosing is not None else -1.0
-
-    return sorted(found, key=merit, reverse=True)
+    return sorted(found, key=lambda one: one.choosing.mean if one.choosing is not None else -1.0, reverse=True)
 
 
 def grid(axes: Sequence[str]) -> list[Case]:
@@ -165,5 +191,20 @@ def _check_keys(keys: Sequence[str], flag: str) -> None:
     for place, key in enumerate(keys):
         if key in _HANDLED:
             raise UserError(f"{flag}: {key} cannot be varied: {_HANDLED[key]}")
+        if "." not in key and (meant := _in_sections(key)):
+            raise UserError(f"{flag}: unknown key {key!r}; did you mean {' or '.join(meant)}?")
         if key in keys[:place]:
             raise UserError(f"{flag}: {one_line(key)} is there twice; give each setting once")
+
+
+def _in_sections(key: str) -> list[str]:
+    """Return the settings of this name, such as ``optim.lr`` of ``lr``; none where it is a section itself."""
+    if key in RunConfig.model_fields:
+        return []
+    sections = {name: [field.annotation] for name, field in RunConfig.model_fields.items()}
+    sections["model"] = list(ARCHITECTURES.values())
+    return [
+        f"{name}.{key}"
+        for name, kinds in sections.items()
+        if any(key in getattr(kind, "model_fields", {}) for kind in kinds)
+    ]

@@ -6,7 +6,7 @@ does not matter.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 from engine.config import RunConfig
 from engine.errors import UserError
@@ -29,6 +29,10 @@ class Campaign:
     queue: Queue
     group: str
     configs: tuple[RunConfig, ...]
+    preset: str = ""
+    """As a person typed it."""
+    cases: tuple[str, ...] = ()
+    """What is tried, one of each run, in a sweep."""
 
     def plan(self) -> set[int]:
         """Put into the queue what is not done and not there yet; return the numbers of what is left to do.
@@ -39,11 +43,11 @@ class Campaign:
         """
         known = self._known_runs()
         with self.queue.edit() as draft:
+            there = _by_key(draft.entries)
             return {
-                entry.number
-                for config, found in zip(self.configs, known, strict=True)
+                self._entry(draft, there, place, found).number
+                for place, found in enumerate(known)
                 if found is None or found.state not in {"done", "diverged"}
-                for entry in [self._entry(draft, config, found)]
             }
 
     def standings(self) -> list[Standing]:
@@ -53,56 +57,67 @@ class Campaign:
             WorldError: the queue cannot be read.
             OSError: the runs folder cannot be read.
         """
-        entries = self.queue.entries()
+        there = _by_key(self.queue.entries())
         standings = []
-        for config, found in zip(self.configs, self._known_runs(), strict=True):
-            entry = next((one for one in entries if self._belongs(one, config, found)), None)
+        for key, config, found in zip(self._keys, self.configs, self._known_runs(), strict=True):
+            entry = next((one for one in there.get(key, []) if self._belongs(one, found)), None)
             waits = stands(self.queue.runs, entry) if entry is not None else Standing(config, "waiting")
             known = [standing for standing in (found, waits) if standing is not None]
             standings.append(min(known, key=lambda standing: _BEST_FIRST.index(standing.state)))
         return standings
 
-    def _entry(self, draft: Draft, config: RunConfig, found: Standing | None) -> Entry:
+    @cached_property
+    def _keys(self) -> list[str]:
+        return [_key(config) for config in self.configs]
+
+    def _entry(self, draft: Draft, there: dict[str, list[Entry]], place: int, found: Standing | None) -> Entry:
         """Return the run's place in the queue; an interrupted one is gone on with, whoever began it."""
         run = found.run.path.name if found is not None and found.run is not None else ""
-        for entry in draft.entries:
-            if self._belongs(entry, config, found):
-                return draft.change(entry.number, run=run or entry.run, config=config)  # its device may be another
-        return draft.add(self.group, config, run)
+        config, case = self.configs[place], self.cases[place] if self.cases else ""
+        for entry in there.get(self._keys[place], []):
+            if self._belongs(entry, found):
+                return draft.change(  # the device may be another, and so may be what asked for it
+                    entry.number,
+                    run=run or entry.run,
+                    config=config,
+                    preset=self.preset or entry.preset,
+                    case=case or entry.case,
+                )
+        return draft.add(self.group, config, run, preset=self.preset, case=case)
 
-    def _belongs(self, entry: Entry, config: RunConfig, found: Standing | None) -> bool:
-        """Whether an entry is of this run, and not of one with the same configuration that was changed by hand."""
-        if not is_same(entry.config, config):
-            return False
+    def _belongs(self, entry: Entry, found: Standing | None) -> bool:
+        """Whether an entry of the same configuration is of this run, and not of one that was changed by hand."""
         path = self.queue.runs / entry.run
         own = found is not None and found.run is not None and found.run.path == path
         return not entry.run or own or not path.exists()
 
     def _known_runs(self) -> list[Standing | None]:
         """Return of each configuration the run in the folder that has come furthest."""
-        found: list[list[Standing]] = [[] for _ in self.configs]
-        keys = [_key(config) for config in self.configs]
+        configs = dict(zip(self._keys, self.configs, strict=True))
+        found: dict[str, list[Standing]] = {key: [] for key in configs}
         for run in iterate(self.queue.runs):
             try:
                 key = _key(run.config())
             except (UserError, OSError):  # damaged, and so nobody's
                 continue
-            for place, wanted in enumerate(keys):
-                if key == wanted and not _changed_by_hand(run):
-                    found[place].append(run_stands(self.configs[place], run))
+            if key in configs and not _changed_by_hand(run):
+                found[key].append(run_stands(configs[key], run))
         return [
-            min(reversed(known), key=lambda standing: _BEST_FIRST.index(standing.state)) if known else None
-            for known in found
+            min(reversed(found[key]), key=lambda standing: _BEST_FIRST.index(standing.state)) if found[key] else None
+            for key in self._keys
         ]
 
 
-def is_same(one: RunConfig, other: RunConfig) -> bool:
-    """Whether two configurations are of the same run, wherever it is trained."""
-    return _key(one) == _key(other)
+def _key(config: RunConfig) -> str:
+    """Return what is the same of two configurations of one run, wherever it is trained, and of no others."""
+    return config.model_dump_json(exclude={"train": {"device"}})
 
 
-def _key(config: RunConfig) -> dict[str, Any]:
-    return config.model_dump(exclude={"train": {"device"}})
+def _by_key(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(_key(entry.config), []).append(entry)
+    return found
 
 
 def _changed_by_hand(run: RunDir) -> bool:
@@ -125,5 +140,9 @@ def _changed_by_hand(run: RunDir) -> bool:
 
 def twice(configs: Sequence[RunConfig]) -> tuple[int, int] | None:
     """Return the places of two configurations that are the same, if there are any."""
-    keys = [_key(config) for config in configs]
-    return next(((keys.index(key), place) for place, key in enumerate(keys) if keys.index(key) < place), None)
+    seen: dict[str, int] = {}
+    for place, config in enumerate(configs):
+        first = seen.setdefault(_key(config), place)
+        if first < place:
+            return first, place
+    return None

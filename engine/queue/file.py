@@ -6,7 +6,7 @@ the new. It says what is wanted and which run came of it; how that run stands is
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from engine.config import RunConfig
 from engine.errors import UserError, WorldError
 from engine.files import remove_unfinished, write_text
+from engine.queue.hint import hint
 from engine.queue.locks import lock
 from engine.regular import read_regular
 from engine.text import one_line
@@ -27,7 +28,7 @@ _MOST_BYTES = 16 << 20
 
 
 def _folder_name(value: str) -> str:
-    if value.startswith(".") or {"/", "\\", "\0"} & set(value):
+    if value.startswith(".") or {"/", "\\", ":", "\0"} & set(value):
         raise ValueError("allowed: the name of a folder in the runs folder")
     return value
 
@@ -41,6 +42,10 @@ class Entry(BaseModel):
     """By which a person names it; no other of this queue ever has it."""
     group: Annotated[str, AfterValidator(one_line), Field(max_length=200)] = ""
     """What it was asked for with."""
+    preset: Annotated[str, AfterValidator(one_line)] = ""
+    """As a person typed it; empty in queues of before it was kept."""
+    case: Annotated[str, AfterValidator(one_line)] = ""
+    """What is tried with it in a sweep, such as ``optim.lr=0.01``."""
     config: RunConfig
     run: Annotated[str, AfterValidator(_folder_name), Field(max_length=255)] = ""
     """The run's folder, once it has begun."""
@@ -48,6 +53,12 @@ class Entry(BaseModel):
     """On which it is being worked at; it counts for as long as that device's lock is held."""
     problem: Annotated[str, AfterValidator(one_line)] = ""
     """Why it could not begin or go on."""
+
+    @property
+    def called(self) -> str:
+        """The preset as it was typed, with the run's name where that is another."""
+        name = self.config.name
+        return name if self.preset in {"", name} else f"{self.preset} ({name})"
 
 
 class _Content(BaseModel):
@@ -64,16 +75,19 @@ class Draft:
 
     entries: list[Entry]
     next_number: int
+    runs: Path
+    """The folder whose queue it is."""
 
-    def add(self, group: str, config: RunConfig, run: str = "") -> Entry:
+    def add(self, group: str, config: RunConfig, run: str = "", *, preset: str = "", case: str = "") -> Entry:
         """Put a run at the end.
 
         Raises:
             UserError: the queue is full.
         """
         if len(self.entries) >= MOST_RUNS:
-            raise UserError(f"the queue holds {MOST_RUNS:,} runs at most; make room with resnet-tui queue clear")
-        entry = Entry(number=self.next_number, group=group, config=config, run=run)
+            room = hint(self.runs, "queue", "clear")
+            raise UserError(f"the queue holds {MOST_RUNS:,} runs at most; make room with {room}")
+        entry = Entry(number=self.next_number, group=group, preset=preset, case=case, config=config, run=run)
         self.entries.append(entry)
         self.next_number += 1
         return entry
@@ -84,7 +98,7 @@ class Draft:
         Raises:
             UserError: there is none.
         """
-        return self.entries[self._place(number)]
+        return find(self.entries, number, self.runs)
 
     def change(self, number: int, **changes: str | RunConfig) -> Entry:
         """Give fields of the entry of this number other values."""
@@ -107,10 +121,26 @@ class Draft:
         for place, entry in enumerate(self.entries):
             if entry.number == number:
                 return place
-        known = ", ".join(str(entry.number) for entry in self.entries[:20])
-        more = ", …" if len(self.entries) > 20 else ""
-        there = f"there are {known}{more}" if known else "it is empty"
-        raise UserError(f"number {number} is not in the queue: {there}; resnet-tui queue lists what is")
+        raise _not_there(self.entries, number, self.runs)
+
+
+def find(entries: Sequence[Entry], number: int, runs: Path) -> Entry:
+    """Return the one of ``entries``, the queue of ``runs``, that has this number.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = next((entry for entry in entries if entry.number == number), None)
+    if found is None:
+        raise _not_there(entries, number, runs)
+    return found
+
+
+def _not_there(entries: Sequence[Entry], number: int, runs: Path) -> UserError:
+    known = ", ".join(str(entry.number) for entry in entries[:20])
+    more = ", …" if len(entries) > 20 else ""
+    there = f"there are {known}{more}" if known else "it is empty"
+    return UserError(f"number {number} is not in the queue: {there}; {hint(runs, 'queue')} lists what is")
 
 
 class Queue:
@@ -146,16 +176,20 @@ class Queue:
             except OSError as error:
                 raise WorldError(f"{name}: cannot be written: {one_line(error.strerror or str(error))}") from error
             content = self._read()
-            draft = Draft([*content.entries], content.next_number)
+            draft = Draft([*content.entries], content.next_number, self.runs)
             yield draft
             after = _Content(next_number=draft.next_number, entries=tuple(draft.entries))
             if after != content:
                 self._write(after)
 
-    def change(self, number: int, **changes: str) -> Entry:
-        """Give fields of the entry of this number other values; the rest of the queue stays as it is by then."""
+    def change(self, number: int, **changes: str) -> None:
+        """Give fields of the entry of this number other values; the rest of the queue stays as it is by then.
+
+        Nothing happens where somebody has taken the entry out.
+        """
         with self.edit() as draft:
-            return draft.change(number, **changes)
+            if any(entry.number == number for entry in draft.entries):
+                draft.change(number, **changes)
 
     def _read(self) -> _Content:
         try:
@@ -168,6 +202,11 @@ class Queue:
             ) from error
         try:
             return _decode(text)
+        except _NewerError as error:
+            raise WorldError(
+                f"{one_line(str(self.path))}: made by a newer program: {error}. Nothing is wrong with it: update "
+                "resnet-tui, or use another folder with --runs-dir"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise self._damaged(error) from error
 
@@ -175,7 +214,8 @@ class Queue:
         name = one_line(str(self.path))
         return WorldError(
             f"{name}: damaged: {_words(error)}; it was left as it is, and runs that have begun are safe in their "
-            f"folders. Put it aside (rename it to {one_line(self.path.name)}.damaged), and add what waited again"
+            f"folders: {hint(self.runs, 'runs')} lists them. Put it aside (rename it to "
+            f"{one_line(self.path.name)}.damaged), and add what waited again"
         )
 
     def _write(self, content: _Content) -> None:
@@ -190,17 +230,25 @@ class Queue:
             ) from error
 
 
+class _NewerError(Exception):
+    """A queue of a version that comes after this program's."""
+
+
 def _decode(text: bytes) -> _Content:
     """Read a queue.
 
     Raises:
+        _NewerError: a newer program wrote it.
         ValueError, RecursionError: it is none.
     """
     tree: Any = json.loads(text)
     if not isinstance(tree, dict) or "version" not in tree:
         raise ValueError("it is no queue: there is no version in it")
-    if tree["version"] != _FORMAT:
-        raise ValueError(f"version {tree['version']!r}, where this program knows {_FORMAT}")
+    version = tree["version"]
+    if isinstance(version, int) and version > _FORMAT:
+        raise _NewerError(f"version {one_line(str(version), 20)}, where this one knows {_FORMAT}")
+    if version != _FORMAT:
+        raise ValueError(f"version {version!r}, where this program knows {_FORMAT}")
     content = _Content.model_validate(tree)
     numbers = [entry.number for entry in content.entries]
     if len(numbers) != len({*numbers}) or max(numbers, default=0) >= content.next_number:

@@ -12,6 +12,7 @@ import sys
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is there to be saved before a run begins: no traceback
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.config import RunConfig
@@ -20,6 +21,7 @@ from engine.errors import UserError, WorldError
 from engine.headless import train_on_console
 from engine.queue.file import Queue
 from engine.queue.locks import lock, run_lock
+from engine.queue.possible import check_processes
 from engine.run_dir import RunDir
 from engine.text import one_line
 
@@ -36,17 +38,29 @@ def main() -> int:
     given = parser.parse_args()
     queue = Queue(given.runs)
     try:
-        with lock(run_lock(queue.runs, given.device), seconds=_LOCK_SECONDS):
+        with _alone(queue, given.device):
             return _train(queue, given.number, given.device)
-    except TimeoutError:
-        error: UserError = WorldError(f"another run of the queue trains on {one_line(given.device)}")
     except UserError as raised:
         error = raised
-        with contextlib.suppress(UserError):  # the queue itself may be what is wrong
-            queue.change(given.number, problem=one_line(str(error)))
+    with contextlib.suppress(UserError):  # the queue itself may be what is wrong
+        queue.change(given.number, problem=one_line(str(error)))
     for line in str(error).splitlines():
         print(f"error: {line}", file=sys.stderr)
     return error.exit_status
+
+
+@contextlib.contextmanager
+def _alone(queue: Queue, device: str) -> Iterator[None]:
+    """Be the only run of the queue on this device."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(run_lock(queue.runs, device), seconds=_LOCK_SECONDS))
+        except TimeoutError:
+            raise WorldError(f"another run of the queue trains on {one_line(device)}") from None
+        except OSError as error:
+            why = one_line(error.strerror or str(error))
+            raise WorldError(f"runs folder {one_line(str(queue.runs))} cannot be written: {why}") from error
+        yield
 
 
 def _train(queue: Queue, number: int, device: str) -> int:
@@ -56,14 +70,16 @@ def _train(queue: Queue, number: int, device: str) -> int:
     run = RunDir(queue.runs / entry.run) if entry.run else None
     if run is not None and any(path.is_file() for path in (run.last, run.previous, run.best)):
         config = _placed(run.config(), device)
+        check_processes(config)
         sources.check(config.data)
-        return train_on_console(config, runs=queue.runs, resume=run)
+        return train_on_console(config, runs=queue.runs, resume=run, say_resume=False)
+    check_processes(entry.config)
     sources.check(entry.config.data)
 
     def begun(made: RunDir) -> None:
         queue.change(number, run=made.path.name)
 
-    return train_on_console(_placed(entry.config, device), runs=queue.runs, on_run_dir=begun)
+    return train_on_console(_placed(entry.config, device), runs=queue.runs, on_run_dir=begun, say_resume=False)
 
 
 def _placed(config: RunConfig, device: str) -> RunConfig:

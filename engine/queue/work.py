@@ -51,6 +51,8 @@ class Worker:
     tried: list[int] = field(default_factory=list)
     """Numbers of the runs it has had in hand, in order; each has one turn."""
     _only: Collection[int] | None = None
+    _over: set[int] = field(default_factory=set)
+    """Numbers of runs that were seen to be done or diverged: their logs need not be read before every turn."""
     _process: subprocess.Popen[bytes] | None = None
 
     def run(self, announce: Callable[[Turn], object]) -> None:
@@ -79,7 +81,7 @@ class Worker:
                 held.enter_context(lock(worker_lock(runs, name), seconds=_LOCK_SECONDS))
             except TimeoutError:
                 raise UserError(
-                    f"--device {name}: another process works off the queue of {one_line(str(runs))} on it, one run "
+                    f"device {name}: another process works off the queue of {one_line(str(runs))} on it, one run "
                     "at a time; wait for it, or give another device"
                 ) from None
             except OSError as error:
@@ -97,7 +99,7 @@ class Worker:
         run = next((standing.run for standing in working if standing.run is not None), None)
         which = f"{run.name} (process {run.process()})" if run is not None else "one that begins"
         return (
-            f"--device {self.device}: a run of the queue still trains on it, though who started it has gone: {which}"
+            f"device {self.device}: a run of the queue still trains on it, though who started it has gone: {which}"
             "; wait for its end, stop it, or give another device"
         )
 
@@ -116,11 +118,13 @@ class Worker:
         return None
 
     def _may_take(self, entry: Entry) -> bool:
-        if entry.number in self.tried or not fits(entry.config, self.device):
+        if entry.number in self._over or entry.number in self.tried or not fits(entry.config, self.device):
             return False
         if self._only is not None and entry.number not in self._only:
             return False
         state = stands(self.queue.runs, entry).state
+        if state == "done" or (state == "diverged" and self._only is None):
+            self._over.add(entry.number)
         return state in {"waiting", "interrupted"} or (self._only is not None and state not in {"running", "done"})
 
     def _train(self, number: int) -> None:
@@ -143,7 +147,9 @@ class Worker:
             self._note_end(draft, number, status)
 
     def _note_end(self, draft: Draft, number: int, status: int) -> None:
-        """Let go of a run, and say so where it ended without having begun."""
+        """Let go of a run, and say so where it ended without having begun; unless somebody has taken it out."""
+        if not any(entry.number == number for entry in draft.entries):
+            return
         entry = draft.change(number, device="")
         if status and not entry.run and not entry.problem and self.stopped_by is None:
             how = f"with status {status}" if status > 0 else f"by signal {-status}"

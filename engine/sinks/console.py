@@ -40,6 +40,7 @@ class ConsoleSink:
         messages: Console | None = None,
         history: RunSummary | None = None,
         clock: Callable[[], float] = time.time,
+        say_resume: bool = True,
     ) -> None:
         """Show a run on ``console``, which decides by its terminal how.
 
@@ -48,11 +49,13 @@ class ConsoleSink:
             messages: where progress and warnings go when ``console`` is no terminal; standard error if None.
             history: what the log of a run that is resumed holds (``read_summary``); left as it is.
             clock: seconds since the epoch.
+            say_resume: whether the command that goes on with the run is printed where it was stopped.
         """
         self._out = console
         self._messages = messages or Console(stderr=True)
         self._summary = deepcopy(history) if history else RunSummary()
         self._clock = clock
+        self._say_resume = say_resume
         self._path: Path | None = None
         self._table: Table | None = None
         self._printed = len(self._summary.rows)
@@ -123,7 +126,7 @@ class ConsoleSink:
                 if self._held_back is not None:  # the last epoch of a run that ended early
                     self._print_row(self._held_back)
                 self._print(Text())
-                self._print_facts(report.closing(self._summary, self._path))
+                self._print_facts(report.closing(self._summary, self._path, say_resume=self._say_resume))
         every = self._summary.config.telemetry.table_every_epochs if self._summary.config else 1
         for row in self._summary.rows[self._printed :]:
             if row.epoch % every == 0 or row.epoch == self._summary.last_epoch:

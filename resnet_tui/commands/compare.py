@@ -48,12 +48,11 @@ def compare(
         sys.stdout.write(comparison_json(read))
         return
 
-    from rich.console import Console
-
+    from resnet_tui.printing.console import on_stdout
     from resnet_tui.report.contents import compared
     from resnet_tui.report.terminal import WIDTH, print_blocks
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = on_stdout(WIDTH)
     print_blocks(console, compared(read))
 
 

@@ -16,6 +16,7 @@ Epochs = Annotated[
     str | None, typer.Option("--epochs", help="Epochs; the schedule scales with them.", metavar="INTEGER")
 ]
 BatchSize = Annotated[str | None, typer.Option("--batch-size", help="Images a step.", metavar="INTEGER")]
+LearningRate = Annotated[str | None, typer.Option("--lr", help="Peak learning rate.", metavar="FLOAT")]
 Seed = Annotated[str | None, typer.Option("--seed", help="Seed of all randomness.", metavar="INTEGER")]
 Arch = Annotated[
     str | None, typer.Option("--arch", help="resnet, highway, densenet, inception-resnet, residual-mlp.")
@@ -46,6 +47,7 @@ _SETTINGS = {
     "allow_partial": "weights.allow_partial",
     "dataset": "data.dataset",
     "data_dir": "data.dir",
+    "depth": "model.depth",
     "device": "train.device",
     "epochs": "train.epochs",
     "batch_size": "train.batch_size",

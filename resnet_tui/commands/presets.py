@@ -120,11 +120,11 @@ def _entry(name: str, *, own: bool) -> Entry:
 
 
 def _print_list(entries: list[Entry]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from engine import presets as files
+    from resnet_tui.printing.console import on_stdout
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("preset", no_wrap=True, min_width=max(len(entry.name) for entry in entries))
@@ -133,7 +133,7 @@ def _print_list(entries: list[Entry]) -> None:
     for entry in entries:
         about = f"(yours) {entry.description or entry.network}" if entry.own else entry.description
         table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(about))
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+    console = on_stdout(_WIDTH_OF_A_PIPE)
     console.print(table)
     for group in map(files.group, files.group_names()):
         if group is not None:

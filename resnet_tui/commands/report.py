@@ -83,12 +83,11 @@ def _format(given: str | None, output: Path | None) -> str:
 
 
 def _print(read: Sequence[Compared]) -> None:
-    from rich.console import Console
-
+    from resnet_tui.printing.console import on_stdout
     from resnet_tui.report.contents import report as contents
     from resnet_tui.report.terminal import WIDTH, print_blocks
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = on_stdout(WIDTH)
     print_blocks(console, contents(read, console.width))
 
 

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resnet_tui.commands.options import Assignments, DataDir, Dataset, Device, Epochs, Flags, assigned, run_flags
-from resnet_tui.commands.queue import check_data, exit_status
+from resnet_tui.commands.options import (
+    Assignments,
+    BatchSize,
+    DataDir,
+    Dataset,
+    Depth,
+    Device,
+    Epochs,
+    Flags,
+    LearningRate,
+    assigned,
+    run_flags,
+)
+from resnet_tui.commands.queue import exit_status
 from resnet_tui.commands.train import RunsDir, new_config
 from resnet_tui.commands.working import finish
 
@@ -25,6 +37,9 @@ def reproduce(
     preset: Annotated[str, typer.Argument(help="A preset's name or a .toml file.", metavar="PRESET")],
     seeds: Annotated[int, typer.Option("--seeds", help="How many: 1 to N are trained.", metavar="N")] = 3,
     epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    depth: Depth = None,
     dataset: Dataset = None,
     data_dir: DataDir = None,
     device: Device = None,
@@ -44,6 +59,8 @@ def reproduce(
     configuration, are not run again; interrupted ones are gone on with. So the same command goes on where it was
     stopped, and with more --seeds adds to what is there.
 
+    Other settings than the flags below are given with --set, such as --set optim.weight_decay=1e-4.
+
     What is judged is the test accuracy after the last epoch. It misses where the upper end of the 95 % confidence
     interval of the mean (Student's t; of one seed, its value) is below the target.
 
@@ -52,14 +69,17 @@ def reproduce(
     """
     from engine.queue.campaign import Campaign
     from engine.queue.file import Queue
+    from engine.queue.possible import check
     from engine.reproduction import Seeds, Target
 
     check_seeds(seeds)
     goal = Target(_accuracy(target), "--target") if target is not None else None
-    flags = run_flags(epochs=epochs, dataset=dataset, data_dir=data_dir, device=device) | assigned(assignments)
-    configs = seeded(preset, flags, seeds, runs_dir)
-    check_data(configs[:1])
-    campaign = Campaign(Queue(runs_dir), f"reproduce {configs[0].name}", configs)
+    flags = run_flags(
+        epochs=epochs, batch_size=batch_size, lr=lr, depth=depth, dataset=dataset, data_dir=data_dir, device=device
+    )
+    configs = seeded(preset, flags | assigned(assignments), seeds, runs_dir)
+    check(configs[:1])
+    campaign = Campaign(Queue(runs_dir), f"reproduce {configs[0].name}", configs, preset)
     result = Seeds(tuple(finish(campaign, quiet=json)), goal)
     _print(result, preset, as_json=json)
     raise typer.Exit(_status(result))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,14 +60,14 @@ def runs(
 
 
 def _print_table(entries: list[Entry], runs_dir: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from engine import words
     from engine.sinks.report import resume_command
+    from resnet_tui.printing.console import on_stdout
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+    console = on_stdout(_WIDTH_OF_A_PIPE)
     table = Table(box=None, padding=(0, 2, 0, 0))
     columns = [name for name, width in _SHOWN_FROM.items() if console.width >= width]
     for name in columns:

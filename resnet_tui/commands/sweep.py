@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resnet_tui.commands.options import Assignments, DataDir, Dataset, Device, Epochs, Flags, assigned, run_flags
-from resnet_tui.commands.queue import check_data, exit_status
+from resnet_tui.commands.options import (
+    Assignments,
+    BatchSize,
+    DataDir,
+    Dataset,
+    Depth,
+    Device,
+    Epochs,
+    Flags,
+    LearningRate,
+    assigned,
+    run_flags,
+)
+from resnet_tui.commands.queue import exit_status
 from resnet_tui.commands.reproduce import check_seeds, seeded
 from resnet_tui.commands.train import RunsDir
 from resnet_tui.commands.working import finish
@@ -33,6 +45,9 @@ def sweep(
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Of each case: 1 to N are trained.", metavar="N")] = 1,
     epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    depth: Depth = None,
     dataset: Dataset = None,
     data_dir: DataDir = None,
     device: Device = None,
@@ -45,18 +60,24 @@ def sweep(
     `--grid optim.lr=0.05,0.1 --grid optim.weight_decay=1e-4,5e-4` are four runs; `--case "optim.lr=0.1
     train.batch_size=64"` is one. The same command goes on where it was stopped.
 
+    Flags hold for all of them; other settings than the flags below are given with --set.
+
     Exit status: 0 all done; 1 a run failed or is not done; 2 wrong usage; 3 a run diverged; 128+n ended by signal n.
     """
     from engine.queue.campaign import Campaign
     from engine.queue.file import Queue
-    from engine.sweep import results
+    from engine.queue.possible import check
+    from engine.sweep import results, words
 
     check_seeds(seeds)
     cases = _cases(grid or [], case or [], case_list)
-    flags = run_flags(epochs=epochs, dataset=dataset, data_dir=data_dir, device=device) | assigned(assignments)
-    configs = _configs(preset, flags, cases, seeds, runs_dir)
-    check_data(configs)
-    campaign = Campaign(Queue(runs_dir), f"sweep {configs[0].name}", configs)
+    flags = run_flags(
+        epochs=epochs, batch_size=batch_size, lr=lr, depth=depth, dataset=dataset, data_dir=data_dir, device=device
+    )
+    configs = _configs(preset, flags | assigned(assignments), cases, seeds, runs_dir)
+    check(configs)
+    tried = tuple(words(case) for case in cases for _ in range(seeds))
+    campaign = Campaign(Queue(runs_dir), f"sweep {configs[0].name}", configs, preset, tried)
     standings = finish(campaign, quiet=json)
     _print(results(cases, standings), as_json=json)
     done = all(standing.state == "done" for standing in standings)

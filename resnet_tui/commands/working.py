@@ -12,8 +12,9 @@ import typer
 from engine.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
+    from engine.config import RunConfig
     from engine.queue.campaign import Campaign
     from engine.queue.file import Queue
     from engine.queue.standing import Standing
@@ -59,16 +60,31 @@ def work_off(
 
 
 def finish(campaign: Campaign, *, quiet: bool) -> list[Standing]:
-    """Train what of a campaign is not done, as ``work_off`` does; return how each of its runs stands then."""
+    """Train what of a campaign is not done, as ``work_off`` does; return how each of its runs stands then.
+
+    Data that has to be downloaded is, before anything waits: where that fails it is said once.
+    """
     if any(standing.state not in {"done", "diverged"} for standing in campaign.standings()):
+        _fetch(campaign.configs)
         again = one_line(shlex.join(["resnet-tui", *sys.argv[1:]]))
         work_off(campaign.queue, campaign.configs[0].train.device, campaign.plan, again=again, quiet=quiet)
     return campaign.standings()
 
 
+def _fetch(configs: Sequence[RunConfig]) -> None:
+    from engine.data import cifar
+    from engine.data.published import SPECS
+    from resnet_tui.printing.progress import shown
+
+    for dataset, folder in dict.fromkeys((config.data.dataset, config.data.dir) for config in configs):
+        if dataset in SPECS:
+            shown(cifar.make_ready(SPECS[dataset], folder))
+
+
 def _announced(turn: Turn) -> str:
-    config = turn.entry.config
-    what = f"{turn.entry.group}: " if turn.entry.group else ""
+    entry = turn.entry
+    group = f"{entry.group}: " if entry.group else ""
     how = ", goes on" if turn.goes_on else ""
-    head = f"run {turn.place} of {turn.of}: {what}{config.name}, seed {config.train.seed}{how}"
+    what = entry.case or f"{group}{entry.called}"
+    head = f"run {turn.place} of {turn.of}: {what}, seed {entry.config.train.seed}{how}"
     return f"\n{head}\n{'-' * len(head)}"

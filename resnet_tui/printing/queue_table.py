@@ -1,24 +1,31 @@
 """The queue as a person sees it, and as JSON."""
 
-import shlex
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from engine import words
 from engine.findings import reached
+from engine.queue.hint import hint
 from engine.queue.standing import Standing
-from engine.run_dir import DEFAULT_RUNS
-from engine.text import one_line
 from resnet_tui.charts.comparison import COLOURS
+from resnet_tui.printing.console import on_stdout
 
 _STYLES = {"running": "green", "interrupted": "yellow", "failed": "red", "diverged": "red", "gone": "dim"}
-_SHOWN_FROM = {"no": 0, "state": 0, "group": 100, "run": 0, "seed": 60, "epochs": 0, "last test": 80, "device": 110}
+_SHOWN_FROM = {
+    "no": 0,
+    "state": 0,
+    "group": 100,
+    "case": 0,
+    "run": 0,
+    "seed": 60,
+    "epochs": 0,
+    "last test": 80,
+    "device": 110,
+}
 """Columns, and the terminal's width from which each is shown."""
 _NUMBERS = {"no", "seed", "epochs", "last test"}
 _WIDTH_OF_A_PIPE = 160
@@ -26,15 +33,16 @@ _WIDTH_OF_A_PIPE = 160
 
 def print_queue(standings: Sequence[Standing]) -> None:
     """Print a line a run, and below why those ended early that did."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
-    columns = [name for name, width in _SHOWN_FROM.items() if console.width >= width]
+    console = on_stdout(_WIDTH_OF_A_PIPE)
+    swept = any(standing.entry is not None and standing.entry.case for standing in standings)
+    columns = [name for name, width in _SHOWN_FROM.items() if console.width >= width and (swept or name != "case")]
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in columns:
         table.add_column(
             name,
             justify="right" if name in _NUMBERS else "left",
             overflow="fold",
-            no_wrap=name not in {"run", "group"},
+            no_wrap=name not in {"run", "group", "case"},
         )
     for standing in standings:
         cells = _cells(standing)
@@ -62,18 +70,20 @@ def print_comparisons(standings: Sequence[Standing], tried: Collection[int], run
 
 def compare_command(paths: Sequence[Path], runs: Path) -> str:
     """Return the command that compares the runs of these folders."""
-    folder = [] if runs == DEFAULT_RUNS else ["--runs-dir", str(runs)]
-    return one_line(shlex.join(["resnet-tui", "compare", *(path.name for path in paths), *folder]))
+    return hint(runs, "compare", *(path.name for path in paths))
 
 
 def as_json(standing: Standing) -> dict[str, Any]:
     """Return what is known of a run that is wanted."""
     found = reached(standing.summary) if standing.summary is not None else None
+    entry, name = standing.entry, standing.config.name
     return {
-        "number": standing.entry.number if standing.entry is not None else None,
-        "group": standing.entry.group if standing.entry is not None else "",
+        "number": entry.number if entry is not None else None,
+        "group": entry.group if entry is not None else "",
+        "case": entry.case if entry is not None else "",
         "state": standing.state,
-        "preset": standing.config.name,
+        "preset": (entry.preset if entry is not None else "") or name,
+        "name": name,
         "seed": standing.config.train.seed,
         "run": standing.run.path.name if standing.run is not None else None,
         "epochs_done": standing.epochs_done,
@@ -95,7 +105,8 @@ def _cells(standing: Standing) -> dict[str, Text]:
         "no": Text(_number(standing)),
         "state": Text(standing.state, _STYLES.get(standing.state, "")),
         "group": Text(entry.group if entry is not None else ""),
-        "run": Text(standing.run.name if standing.run is not None else config.name, "bold"),
+        "case": Text(entry.case if entry is not None else ""),
+        "run": Text(_run(standing), "bold"),
         "seed": Text(str(config.train.seed)),
         "epochs": Text(f"{standing.epochs_done}/{config.train.epochs}"),
         "last test": Text(words.percent(found.last if found is not None else None)),
@@ -105,3 +116,10 @@ def _cells(standing: Standing) -> dict[str, Text]:
 
 def _number(standing: Standing) -> str:
     return str(standing.entry.number) if standing.entry is not None else "-"
+
+
+def _run(standing: Standing) -> str:
+    """Name the run; before it has begun, what it is to be."""
+    if standing.run is not None:
+        return standing.run.name
+    return standing.entry.called if standing.entry is not None else standing.config.name

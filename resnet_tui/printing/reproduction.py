@@ -1,17 +1,16 @@
 """Seeds of one configuration as a person sees them, and as JSON."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from engine import words
 from engine.estimate import Estimate
-from engine.reproduction import Seeds
+from engine.reproduction import Seeds, more_seeds, says_nothing
+from resnet_tui.printing.console import on_stdout
 from resnet_tui.printing.facts import print_facts
 from resnet_tui.printing.queue_table import as_json
 
@@ -20,7 +19,7 @@ _WIDTH_OF_A_PIPE = 120
 
 def print_seeds(result: Seeds, notes: Sequence[str]) -> None:
     """Print a line a seed, what they say together, what is published, and the verdict."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+    console = on_stdout(_WIDTH_OF_A_PIPE)
     config = result.runs[0].config
     console.print()
     console.print(Text(f"{config.name}: {words.network(config)}, {config.data.dataset}", "bold"))
@@ -90,8 +89,11 @@ def _table(result: Seeds) -> Table:
 def _facts(result: Seeds, notes: Sequence[str]) -> Iterable[tuple[str, str]]:
     if result.last is not None and result.last.margin is not None:
         low, high = map(words.percent, result.last.interval)
-        freedom = len(result.last.values) - 1
-        yield "interval", f"{low} to {high}: 95 % confidence of the mean of the last, Student's t, {freedom} d.f."
+        how = f"95 % confidence of the mean of the last, Student's t, {len(result.last.values) - 1} d.f."
+        yield (
+            "interval",
+            f"{more_seeds(result.last)}; {how}" if says_nothing(result.last) else f"{low} to {high}: {how}",
+        )
     for row in result.published:
         yield "published", f"{words.percent(row.accuracy)} test accuracy: {row.source}, {row.meaning}"
     verdict = result.verdict

@@ -1,10 +1,8 @@
 """The shape table as text: as many columns as fit the terminal, the formula below each row where it is narrow."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
 from engine import words
@@ -13,6 +11,7 @@ from engine.events import ShapeRow
 from engine.shapes.formula import UNCHANGED, shape_text
 from engine.shapes.groups import Detail, grouped
 from engine.shapes.table import ShapeTable, training_memory
+from resnet_tui.printing.console import on_stdout
 from resnet_tui.printing.facts import print_facts
 
 _PIPE_WIDTH = 240
@@ -107,7 +106,7 @@ def _width(column: Column, rows: Sequence[ShapeRow]) -> int:
 
 def print_table(table: ShapeTable, config: RunConfig, detail: Detail) -> None:
     """Print title, table and totals to standard output."""
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = on_stdout(_PIPE_WIDTH)
     rows = grouped(table.rows, detail)
     shown = columns(rows, console.width)
     console.print(Text.assemble((config.model.title, "bold"), f", input {shape_text(table.input)}"))

@@ -57,9 +57,10 @@ def test_seeds_are_stopped_gone_on_with_and_judged(cli: Cli, tmp_path: Path, pre
     command = ["reproduce", preset, "--seeds", "2", "--set", "data.val_size=12", "--set", "optim.lr=1e-6"]
     process = begun(*command, cwd=tmp_path)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    said = "".join(process.communicate(timeout=120))
     assert process.returncode == 130, said
     assert f"go on with: resnet-tui {' '.join(command)}" in said
+    assert "--resume" not in said, "there is one way to go on"
     assert [entry["group"] for entry in shown(cli)] == ["reproduce tiny"] * 2
 
     result = cli(*command, "--target", "1.0", "--json")
@@ -82,8 +83,11 @@ def test_one_that_diverges_ends_no_sweep(cli: Cli, tmp_path: Path, preset: str) 
     command = ["sweep", preset, *ONE, "--grid", "optim.lr=100,0.05", "--set", "train.precision=float32"]
     result = cli(*command)
     lines = result.stdout.splitlines()
-    states = [entry["state"] for entry in shown(cli)]
-    assert states == ["diverged", "done"], result.stderr
+    assert "run 2 of 2: optim.lr=0.05, seed 1" in lines
+    assert any(line.startswith("optim.lr=100, seed 1: diverged: ") for line in lines)
+    states = [(entry["case"], entry["state"]) for entry in shown(cli)]
+    assert states == [("optim.lr=100", "diverged"), ("optim.lr=0.05", "done")], result.stderr
+    assert "optim.lr=0.05" in cli("queue").stdout
     assert result.returncode == 3
     table = next(place for place, line in enumerate(lines) if line.startswith("optim.lr"))
     assert [line.split()[0] for line in lines[table + 1 : table + 3]] == ["0.05", "100"], "the best comes first"
@@ -118,12 +122,36 @@ def test_a_group_waits_as_one_with_the_same_flags(cli: Cli) -> None:
     assert "resnet56-cifar10" in cli("presets", "degradation").stdout
 
 
+def test_what_was_typed_is_shown_and_hints_name_the_folder(cli: Cli, tmp_path: Path) -> None:
+    added = cli("queue", "add", "quickstart", "--dataset", "synthetic", "--depth", "14", "--runs-dir", "q")
+    assert added.returncode == 0, added.stderr
+    assert added.stdout.startswith("1: quickstart (resnet14-synthetic), ")
+    assert "resnet-tui queue run --runs-dir q" in added.stdout
+    (entry,) = json.loads(cli("queue", "--runs-dir", "q", "--json").stdout)
+    assert (entry["preset"], entry["name"]) == ("quickstart", "resnet14-synthetic")
+    assert cli("queue", "list", "--runs-dir", "q").stdout == cli("queue", "--runs-dir", "q").stdout
+    with lock(worker_lock(tmp_path / "q", "cpu"), seconds=0):
+        taken = json.loads((tmp_path / "q" / "queue.json").read_text())
+        taken["entries"][0]["device"] = "cpu"
+        (tmp_path / "q" / "queue.json").write_text(json.dumps(taken))
+        for command in (["move", "1", "1"], ["remove", "1"]):
+            refused = cli("queue", *command, "--runs-dir", "q")
+            assert refused.returncode == 2
+            assert "number 1 is being trained" in refused.stderr
+
+
+def test_no_folder_is_made_where_nothing_is_added(cli: Cli, tmp_path: Path) -> None:
+    for command in (["remove", "7"], ["clear"], ["run"]):
+        cli("queue", *command, "--runs-dir", "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_two_never_work_on_one_device(cli: Cli, tmp_path: Path, preset: str) -> None:
     cli("queue", "add", preset)
     with lock(worker_lock(tmp_path / "runs", "cpu"), seconds=0):
         result = cli("queue", "run", "--device", "cpu")
     assert result.returncode == 2
-    assert "another process works off the queue" in result.stderr
+    assert "error: device cpu: another process works off the queue" in result.stderr
     assert [entry["state"] for entry in shown(cli)] == ["waiting"]
 
 
@@ -159,7 +187,12 @@ def test_a_run_that_cannot_begin_says_why_and_ends_no_queue(cli: Cli, tmp_path: 
         (["sweep", "tiny.toml", "--grid", "optim.lr=0.1", "--set", "optim.lr=0.2"], "the sweep itself varies"),
         (["sweep", "tiny.toml", "--grid", "optim.lr=0.1", "--case", "optim.lr=0.2"], "beside --case"),
         (["sweep", "tiny.toml", "--case", "optim.lr=0.05", "--case", "optim.lr=0.050"], "are the same run"),
-        (["queue", "add", "degradaton"], "did you mean 'degradation'?"),
+        (["sweep", "quickstart", "--grid", "optim.lr=0.1,0.2", "--dataset", "iris"], "takes images"),
+        (["reproduce", "iris", "--dataset", "digits"], "takes rows of features"),
+        (["sweep", "tiny.toml", "--grid", "train.processes=1,2"], "train.processes = 2: use resnet-tui train"),
+        (["queue", "add", "tiny.toml", "--set", "train.processes=2"], "train.processes = 2: use resnet-tui train"),
+        (["queue", "--json", "add", "tiny.toml"], "--json before add does nothing"),
+        (["queue", "add", "degradaton"], "did you mean 'degradation'? (resnet-tui presets lists all"),
         (["queue", "add", "tiny.toml", "--epochs", "x"], "train.epochs"),
         (["queue", "remove", "7"], "number 7 is not in the queue: it is empty"),
         (["queue", "move", "7", "1"], "number 7 is not in the queue"),
@@ -185,5 +218,5 @@ def test_a_queue_file_cut_short_is_named_by_every_command(cli: Cli, tmp_path: Pa
         result = cli(*command)
         assert result.returncode == 1
         assert "queue.json: damaged: not JSON to its end" in result.stderr
-        assert "Put it aside" in result.stderr
+        assert "resnet-tui runs lists them. Put it aside" in result.stderr
     assert len(file.read_bytes()) == 500

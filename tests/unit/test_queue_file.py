@@ -116,10 +116,11 @@ def entry(**changes: Any) -> str:
         ("[" * 100_000, "in each other"),
         ("\x00\xff", "damaged"),
         ("{}", "no version"),
-        ('{"version": 2, "entries": []}', "version 2, where this program knows 1"),
+        ('{"version": 0, "entries": []}', "version 0, where this program knows 1"),
         (entry(number=0), "entries.0.number"),
         (entry(number=2), "not below next_number"),
         (entry(run="../../elsewhere"), "the name of a folder in the runs folder"),
+        (entry(run="C:elsewhere"), "the name of a folder in the runs folder"),
         (entry(config={"optim": {"lr": -1}}), "entries.0.config.optim.lr"),
         (entry(other=1), "entries.0.other"),
     ],
@@ -130,9 +131,29 @@ def test_a_damaged_queue_says_what_and_where_and_stays_as_it_is(tmp_path: Path, 
     with pytest.raises(WorldError, match=r"queue\.json: damaged: .*Put it aside") as raised:
         queue.entries()
     assert said in str(raised.value)
+    assert f"resnet-tui runs --runs-dir {tmp_path} lists them" in str(raised.value)
     with pytest.raises(WorldError), queue.edit() as draft:
         draft.add("", tiny())
     assert queue.path.read_text(encoding="latin-1") == content
+
+
+def test_a_queue_of_a_newer_program_is_not_called_damaged(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    queue.path.write_text('{"version": 99, "entries": "of another kind"}')
+    with pytest.raises(WorldError, match="made by a newer program: version 99, where this one knows 1") as raised:
+        queue.entries()
+    assert "damaged" not in str(raised.value)
+    assert "update" in str(raised.value)
+
+
+def test_what_was_typed_is_kept_and_older_queues_have_none(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    queue.path.write_text(entry())
+    with queue.edit() as draft:
+        draft.add("", tiny(), preset="quickstart", case="optim.lr=0.1")
+    old, new = queue.entries()
+    assert (old.called, old.case) == ("tiny", "")
+    assert (new.called, new.case) == ("quickstart (tiny)", "optim.lr=0.1")
 
 
 def test_text_of_a_hostile_queue_is_fit_for_a_terminal(tmp_path: Path) -> None:

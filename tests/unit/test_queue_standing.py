@@ -1,18 +1,26 @@
 """How a run that is wanted stands, and which runs of a folder count for a campaign."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_run import MadeRun
 from runs_support import keep
+from support import tiny
 
+from engine.config import RunConfig
+from engine.data import cifar
+from engine.errors import WorldError
 from engine.events import ControlApplied, Event
+from engine.queue import standing
 from engine.queue.campaign import Campaign
 from engine.queue.file import Entry, Queue
 from engine.queue.locks import is_held, lock, run_lock, worker_lock
-from engine.queue.standing import State, stands
+from engine.queue.standing import Standing, State, stands
 from engine.run_dir import RunDir
+from resnet_tui.commands import queue as commands
+from resnet_tui.commands.working import finish
 
 
 def finished(outcome: str) -> list[Event]:
@@ -91,6 +99,59 @@ def test_only_what_is_not_done_is_put_into_the_queue(tmp_path: Path) -> None:
     assert [one.run for one in wanted.queue.entries()] == ["stopped", ""]
     assert [one.state for one in wanted.standings()] == ["done", "interrupted", "waiting"]
     assert wanted.plan() == {1, 2}, "planned again, nothing is there twice"
+
+
+def test_many_runs_are_planned_in_one_look_at_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dumps = []
+    dump = RunConfig.model_dump_json
+
+    def counted(config: RunConfig, **options: Any) -> str:
+        dumps.append(config)
+        return dump(config, **options)
+
+    wanted = campaign(tmp_path, *(MadeRun(epochs) for epochs in range(1, 31)))
+    monkeypatch.setattr(RunConfig, "model_dump_json", counted)
+    assert wanted.plan() == set(range(1, 31))
+    assert wanted.plan() == set(range(1, 31))
+    assert [one.state for one in wanted.standings()] == ["waiting"] * 30
+    assert len(dumps) <= 5 * 30, "not one for every pair"
+
+
+def test_logs_are_read_before_the_queue_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = MadeRun(1)
+    keep(tmp_path, "one", made.whole([0.5]), made)
+    queue = Queue(tmp_path)
+    with queue.edit() as draft:
+        for _ in range(3):
+            draft.add("", made.config, "one")
+    looked = []
+
+    def unlocked(runs: Path, entry: Entry) -> Standing:
+        assert not is_held(runs / ".queue.lock")
+        looked.append(entry.number)
+        return stands(runs, entry)
+
+    monkeypatch.setattr(standing, "stands", unlocked)
+    commands.remove([2], tmp_path)
+    assert [entry.number for entry in queue.entries()] == [1, 3]
+    commands.clear(tmp_path)
+    assert queue.entries() == ()
+    assert looked == [2, 1, 3]
+
+
+def test_data_that_cannot_be_had_is_said_once_and_nothing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object) -> Iterator[None]:
+        raise WorldError("no connection")
+        yield
+
+    monkeypatch.setattr(cifar, "make_ready", offline)
+    config = tiny(data__dataset="cifar10")
+    wanted = Campaign(Queue(tmp_path), "some", (config, tiny(data__dataset="cifar10", train__seed=2)))
+    with pytest.raises(WorldError, match="no connection"):
+        finish(wanted, quiet=False)
+    assert wanted.queue.entries() == ()
 
 
 def test_where_a_run_was_trained_makes_no_difference_and_all_else_does(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """Who works off the queue takes what nobody else has, on its own device, and stops when it is told."""
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from made_run import MadeRun
+from runs_support import keep
 from support import tiny
 
 from engine.errors import UserError
-from engine.queue import work
-from engine.queue.file import Queue
+from engine.queue import one, work
+from engine.queue.file import Entry, Queue
 from engine.queue.locks import lock, run_lock
+from engine.queue.standing import Standing, stands
 from engine.queue.work import Turn, Worker
 
 REFUSED = """
@@ -20,6 +24,13 @@ import sys
 from pathlib import Path
 from engine.queue.file import Queue
 Queue(Path(sys.argv[1])).change(int(sys.argv[2]), problem="refused")
+"""
+VANISHES = """
+import sys
+from pathlib import Path
+from engine.queue.file import Queue
+with Queue(Path(sys.argv[1])).edit() as draft:
+    draft.remove([int(sys.argv[2])])
 """
 WAITS = "import time; time.sleep(60)"
 
@@ -56,9 +67,9 @@ def test_two_at_once_take_different_runs_that_fit_their_devices(
 ) -> None:
     instead(monkeypatch, REFUSED)
     queue = filled(tmp_path, "auto", "cpu", "auto", "cuda", "cuda:1")
-    one, other = Worker(queue, "cpu"), Worker(queue, "cuda:0")
-    one.run(at_first(lambda: other.run(nothing)))
-    assert (one.tried, other.tried) == ([1, 2], [3, 4])
+    first, other = Worker(queue, "cpu"), Worker(queue, "cuda:0")
+    first.run(at_first(lambda: other.run(nothing)))
+    assert (first.tried, other.tried) == ([1, 2], [3, 4])
     assert [entry.problem for entry in queue.entries()] == ["refused"] * 4 + [""]
     assert {entry.device for entry in queue.entries()} == {""}
 
@@ -114,6 +125,73 @@ def test_a_process_that_ends_by_itself_before_its_run_began_is_said_to_have_fail
     queue = filled(tmp_path, "auto")
     Worker(queue, "cpu").run(nothing)
     assert "ended by signal 9 before the run began" in queue.entries()[0].problem
+
+
+def test_one_that_vanishes_while_it_trains_ends_no_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, VANISHES)
+    queue = filled(tmp_path, "auto", "auto")
+    worker = Worker(queue, "cpu")
+    worker.run(nothing)
+    assert worker.tried == [1, 2]
+    assert queue.entries() == ()
+
+
+def test_a_log_of_what_is_done_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead(monkeypatch, REFUSED)
+    made = MadeRun(1)
+    keep(tmp_path, "done", made.whole([0.5]), made)
+    queue = filled(tmp_path, "auto", "auto", "auto")
+    queue.change(1, run="done")
+    looked = []
+
+    def counted(runs: Path, entry: Entry) -> Standing:
+        looked.append(entry.number)
+        return stands(runs, entry)
+
+    monkeypatch.setattr(work, "stands", counted)
+    worker = Worker(queue, "cpu")
+    worker.run(nothing)
+    assert worker.tried == [2, 3]
+    assert looked.count(1) == 1
+
+
+@contextlib.contextmanager
+def in_the_way(runs: Path) -> Iterator[None]:
+    """Let there be a folder where the lock is to be."""
+    run_lock(runs, "cpu").mkdir()
+    yield
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda runs: lock(run_lock(runs, "cpu"), seconds=0), "another run of the queue trains on cpu"),
+        (in_the_way, "cannot be written"),
+    ],
+)
+def test_why_a_device_could_not_be_had_is_in_the_queue(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    break_it: Callable[[Path], contextlib.AbstractContextManager[None]],
+    said: str,
+) -> None:
+    queue = filled(tmp_path, "auto")
+    monkeypatch.setattr(one, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(sys, "argv", ["one", str(tmp_path), "1", "cpu"])
+    with break_it(tmp_path):
+        assert one.main() == 1
+    assert said in queue.entries()[0].problem
+
+
+def test_several_processes_are_refused_also_where_they_wait_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue(tmp_path)
+    with queue.edit() as draft:
+        draft.add("", tiny(train__processes=2))
+    monkeypatch.setattr(sys, "argv", ["one", str(tmp_path), "1", "cpu"])
+    assert one.main() == 2
+    assert "one process a device; train.processes = 2: use" in queue.entries()[0].problem
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

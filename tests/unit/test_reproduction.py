@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from made_run import MadeRun
 
+from engine.config import ResidualMlpConfig
 from engine.config_file import build_config
 from engine.events import Event, RunStarted
 from engine.literature import CIFAR10_CLASSES
@@ -13,6 +14,7 @@ from engine.queue.standing import Standing
 from engine.reproduction import Seeds, Target
 from engine.run_dir import RunDir
 from engine.summary import RunSummary
+from resnet_tui.printing.reproduction import print_seeds
 
 
 def seed(test: list[float], val: list[float] | None = None, classes: tuple[str, ...] = ("a", "b")) -> Standing:
@@ -32,11 +34,11 @@ def test_last_and_best_are_of_the_test_set_and_validation_chooses() -> None:
     result = Seeds((seed([0.5, 0.9, 0.7], [0.3, 0.2, 0.4]), seed([0.5, 0.8, 0.6], [0.5, 0.2, 0.4])))
     assert result.last is not None
     assert result.best is not None
-    assert result.choosing is not None
+    assert result.validation is not None
     assert result.last.values == (0.7, 0.6)
     assert result.best.values == (0.7, 0.5)
     assert [found.best_epoch for found in result.figures if found is not None] == [3, 1]
-    assert result.choosing.values == (0.4, 0.5)
+    assert result.validation.values == (0.4, 0.5)
     assert result.by_validation
 
 
@@ -62,6 +64,36 @@ def test_a_target_within_the_interval_is_not_told_apart() -> None:
     assert verdict.finding == "not told apart"
     assert "88.52 % to 93.48 %" in verdict.text
     assert "less than 2.48 points cannot be seen" in verdict.text
+    assert "exit status 0: not missed is not yet reached" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        ((0.80, 0.96), "two seeds leave an interval of ± 101.65 points: with three or more it can tell"),
+        ((0.1, 0.5, 0.9), "3 seeds leave an interval of ± 99.37 points: with more of them it can tell"),
+    ],
+)
+def test_an_interval_that_says_nothing_is_not_passed_off_as_one(
+    accuracies: tuple[float, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = lasts(*accuracies, target=0.95)
+    assert result.verdict is not None
+    assert result.verdict.finding == "not told apart"
+    assert said in result.verdict.text
+    assert "100.00 %" not in result.verdict.text
+    print_seeds(result, [])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"interval {said}" in printed
+    assert "0.00 % to" not in printed
+
+
+def test_what_is_tested_on_rows_of_features_is_not_called_images() -> None:
+    one = seed([0.9])
+    config = one.config.model_copy(update={"model": ResidualMlpConfig(arch="residual-mlp")})
+    (*_, note) = Seeds((replace(one, config=config),) * 2).notes(1)
+    assert "test rows alone" in note
+    assert "images" not in note
 
 
 def test_a_target_below_the_interval_is_reached() -> None:
