@@ -23,6 +23,11 @@ def available() -> list[str]:
     return [*cuda, *mps, "cpu"]
 
 
+def usable_cores() -> int:
+    """Return how many of the machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def check_processes(name: str, processes: int) -> None:
     """Make sure that ``processes`` can train together on this machine's devices of the kind ``name``.
 
@@ -34,12 +39,18 @@ def check_processes(name: str, processes: int) -> None:
         raise UserError(
             f"train.processes = {processes}: the one device mps cannot be shared; use one process, or --device cpu"
         )
+    if kind == "cpu" and processes > (cores := usable_cores()):
+        raise UserError(
+            f"train.processes = {processes}: this machine lets a run on the CPU use {cores} "
+            f"core{'s' if cores > 1 else ''}, and each process needs one; use at most {cores}"
+        )
     count = torch.cuda.device_count()
     if kind == "cuda" and processes > count:
         gpus = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
         fewer = f"give --gpus {count}, " if count else ""
+        asked = " (--gpus)" if name == "cuda" else ""
         raise UserError(
-            f"train.processes = {processes} (--gpus): this machine has {gpus} that torch can use; {fewer}start "
+            f"train.processes = {processes}{asked}: this machine has {gpus} that torch can use; {fewer}start "
             f"torchrun on several machines, or share the processor: --device cpu --set train.processes={processes}"
         )
 
@@ -59,9 +70,13 @@ def resolve(name: str, rank: Rank | None = None) -> torch.device:
     found = available()
     wanted = {"auto": found[0], "cuda": "cuda:0"}.get(name, name)
     if wanted not in found:
+        # --gpus 1 may be given to go on with one process where several used the CPU.
+        asked, instead = (
+            (" (--gpus)", ", and how many processes with --set train.processes=N") if name == "cuda" else ("", "")
+        )
         raise UserError(
-            f"train.device = {name!r}: not on this machine, which has {', '.join(found)}; "
-            "choose one of these with --device, or auto"
+            f"train.device = {name!r}{asked}: not on this machine, which has {', '.join(found)}; "
+            f"choose one of these with --device, or auto{instead}"
         )
     device = torch.device(wanted)
     return torch.device("cuda", rank.local) if rank is not None and device.type == "cuda" else device

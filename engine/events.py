@@ -79,6 +79,8 @@ class RunStarted(Header):
     steps_per_epoch: Int
     resumed_at: Int | None = None
     """The step this run goes on from, or None for a fresh one."""
+    format: Int = 1
+    """Version of the log's format, as ``docs/event-log.md`` describes it."""
     kind: Literal["run_started"] = "run_started"
 
 

@@ -36,7 +36,7 @@ from engine.config_file import build_config
 from engine.control import Control, ControlFile, StopNow
 from engine.courtesy import give_way_no_longer
 from engine.data import sources
-from engine.errors import UserError
+from engine.errors import UserError, WorldError
 from engine.events import Outcome
 from engine.order import STOPPED, Order
 from engine.parallel.ranks import Rank, this_rank
@@ -56,6 +56,8 @@ _EXIT: dict[Outcome, int] = {
 _POLL_SECONDS = 0.1
 _BEFORE_BEGIN_SECONDS = 0.3
 """How long a run that has not begun may take to notice that it is to end: importing torch takes longer."""
+_RANK_BEFORE_BEGIN_SECONDS = 3.0
+"""The same for a rank: where another's end is behind the signal, it notices that and says it."""
 _ORDER = "RESNET_TUI_ORDER"
 """The variable in which a host that starts several processes hands its order on to them."""
 _RANK_0_SECONDS = 1.0
@@ -91,6 +93,7 @@ def run_in_foreground(
     rank = this_rank()
     if rank is None and config.train.processes > 1:
         return _launch(config.train)
+    parent = os.getppid()
     keep_freed_memory()
     control = Control()
     begun: list[tuple[RunDir, ControlFile]] = []
@@ -104,18 +107,19 @@ def run_in_foreground(
     thread = EngineThread(config, runs=runs, resume=resume, sinks=sinks, control=control, on_run_dir=begin, rank=rank)
     with _signals_stop(control) as received:
         thread.start()
-        _attend(thread, control, begun, received, rank)
+        _attend(thread, control, begun, received, rank, parent)
         if rank is not None:  # before torch's launcher, seeing another rank end, has a signal for this one
             try:
-                _end(_status_of(thread, received))
+                _end(_status_of(thread, received, rank))
             except UserError as error:
                 _say(error)
                 _end(error.exit_status)
-    return _status_of(thread, received)
+    return _status_of(thread, received, rank)
 
 
 def follow(rank: Rank) -> int:
     """Train as a rank above 0 what rank 0 was given, and say nothing; the process ends with the run."""
+    parent = os.getppid()
     keep_freed_memory()
     control = Control()
 
@@ -126,7 +130,7 @@ def follow(rank: Rank) -> int:
     thread = EngineThread(RunConfig(), control=control, on_run_dir=log, rank=rank)
     with _signals_stop(control) as received:
         thread.start()
-        _attend(thread, control, [], received, rank)
+        _attend(thread, control, [], received, rank, parent)
         if isinstance(thread.error, UserError):
             time.sleep(_RANK_0_SECONDS)
             _end(thread.error.exit_status)
@@ -144,18 +148,34 @@ def _launch(train: TrainConfig) -> int:
     return launch(train.processes, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _status_of(thread: EngineThread, received: list[signal.Signals]) -> int:
+def _status_of(thread: EngineThread, received: list[signal.Signals], rank: Rank | None) -> int:
     """Return the exit status for how the run ended; after a signal, end the process at once."""
     try:
         finished = thread.result()
     except StoppedBeforeStart:
+        if received:
+            _end(_status_before_begin(received[0], rank))
         _say_stopped()
-        return _end(128 + received[0]) if received else EXIT_OK
+        return EXIT_OK
     if received and finished.outcome == "stopped":
         _end(128 + received[0])
     if finished.outcome == "completed" and finished.target_missed:
         return EXIT_MISSED
     return _EXIT[finished.outcome]
+
+
+def _status_before_begin(ended_by: signal.Signals, rank: Rank | None) -> int:
+    """Say why there is no run, and return the exit status: a signal, or the end of another rank behind it."""
+    if rank is not None:
+        from engine.parallel.group import how_another_ended
+
+        if reason := how_another_ended():
+            if rank.number == 0:
+                _say(WorldError(reason))
+            return EXIT_FAILED
+    if rank is None or rank.number == 0:
+        _say_stopped()
+    return 128 + ended_by
 
 
 def _log_to(run: RunDir) -> None:
@@ -176,18 +196,26 @@ def _attend(
     begun: list[tuple[RunDir, ControlFile]],
     received: list[signal.Signals],
     rank: Rank | None,
+    parent: int,
 ) -> None:
-    """Until the run ends: say that it is alive, and pass on what other processes ask of it."""
+    """Until the run ends: say that it is alive, and pass on what other processes ask of it.
+
+    Args:
+        thread: trains.
+        control: what is passed on goes there.
+        begun: gets the run once its folder is there.
+        received: gets the signals that come.
+        rank: which of several processes this is.
+        parent: the process that started this one; a rank ends with it.
+    """
     beaten = waited = 0.0
-    parent = os.getppid()
+    patience = _BEFORE_BEGIN_SECONDS if rank is None else _RANK_BEFORE_BEGIN_SECONDS
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
         if received and not thread.begins:
             waited += _POLL_SECONDS
-            if waited > _BEFORE_BEGIN_SECONDS:
-                if rank is None or rank.number == 0:
-                    _say_stopped()
-                _end(128 + received[0])
+            if waited > patience:
+                _end(_status_before_begin(received[0], rank))
         if rank is not None and os.getppid() != parent and not control.stop_wanted:
             control.send(StopNow(source="the end of its launcher"))
         for run, messages in begun:  # none until the data is ready, then one
@@ -243,7 +271,12 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
 def main() -> int:
     """Run as a process of its own; the module's docstring says what it tells its parent."""
     give_way_no_longer()  # as the dashboard does, which started this
-    if (rank := this_rank()) is not None and rank.number > 0:
+    try:
+        rank = this_rank()
+    except UserError as error:
+        _say(error)
+        return error.exit_status
+    if rank is not None and rank.number > 0:
         return follow(rank)
     parser = argparse.ArgumentParser(prog="python -m engine.host")
     parser.add_argument("runs", type=Path, help="Folder that holds the runs.")

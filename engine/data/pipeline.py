@@ -75,7 +75,7 @@ def train_batches(
         UserError: the batch is larger than the training set.
     """
     check_batch_size(config.train.batch_size, len(dataset.train))
-    if in_memory(dataset.train, config.data, device):
+    if in_memory(dataset.train, config.data, device, rank):
         try:
             return MemoryTrainBatches(dataset, config, device, rank)
         except torch.OutOfMemoryError:
@@ -101,12 +101,17 @@ def eval_batches(
     return EvalBatches(samples, dataset, config, device, rank)
 
 
-def in_memory(samples: Samples, config: "DataConfig", device: torch.device) -> bool:
-    """Whether ``samples`` shall live on ``device``; ``auto``: if they take less than half of what is free."""
+def in_memory(samples: Samples, config: "DataConfig", device: torch.device, rank: "Rank | None" = None) -> bool:
+    """Whether ``samples`` shall live on ``device``; ``auto``: if they take less than half of what is free.
+
+    With ``rank``, half of its part of that: on the CPU each process of a machine has a copy. One that sees less free
+    than another may stream what the other keeps, which does not matter: their batches are the same.
+    """
     if config.residence != "auto":
         return config.residence == "memory"
     known = memory(device) or memory(torch.device("cpu"))
-    return known is not None and samples.nbytes < known[0] // 2
+    copies = rank.here if rank is not None and device.type == "cpu" else 1
+    return known is not None and samples.nbytes < known[0] // 2 // copies
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
@@ -249,7 +254,7 @@ class EvalBatches:
         """How many are this process's."""
         self._normalise = Normaliser(dataset, config.data.normalise, device) if dataset.is_images else None
         self._x = None
-        if in_memory(samples, config.data, device):
+        if in_memory(samples, config.data, device, rank):
             with contextlib.suppress(torch.OutOfMemoryError):  # then it is read as needed
                 self._x = resident(samples, device)
         self._y_N = torch.from_numpy(samples.y).to(device)

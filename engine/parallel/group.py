@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import psutil
 import torch
@@ -27,8 +27,13 @@ from engine.text import one_line
 
 ENDED = "resnet-tui/ended"
 """Under this key of the launcher's store stands which rank ended first before the others, and how."""
-_LONGEST_WAIT = timedelta(minutes=30)
-"""For a rank that is there and says nothing: one that waits for room on its disk, or a machine that has gone."""
+_LONGEST_WAIT = timedelta(days=1)
+"""For a rank that is there and says nothing: it downloads and decodes its data, or waits for room on its disk.
+
+One that has ended is noticed at once, by its closed connections; only a machine that has gone takes as long.
+"""
+_STORE_TIMEOUT = timedelta(seconds=10)
+"""The launcher has its store before it starts a rank."""
 _LAST_WORDS_SECONDS = 2.0
 _BROKEN = re.compile("connection|peer|socket|broken pipe|timed? ?out", re.IGNORECASE)
 """How gloo and NCCL say that they do not reach somebody."""
@@ -43,8 +48,7 @@ class Group:
         dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
         self._work: dist.ProcessGroup | None = None
         # A connection of its own: the launcher writes there, too, and knows nothing of prefixes.
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        self._store = dist.TCPStore(address, port, is_master=False)  # type: ignore[attr-defined]
+        self._store = _launchers_store()
         self._members = [json.loads(said) for said in self.gather(json.dumps([socket.gethostname(), os.getpid()]))]
 
     def use(self, device: torch.device) -> None:
@@ -162,8 +166,8 @@ class Group:
         until = time.monotonic() + _LAST_WORDS_SECONDS
         with contextlib.suppress(RuntimeError):  # the launcher has gone as well
             while time.monotonic() < until:
-                if self._store.check([ENDED]):
-                    return one_line(self._store.get(ENDED).decode(errors="replace"), 2000)
+                if word := _word(self._store):
+                    return word
                 time.sleep(0.02)
         here = socket.gethostname()
         gone = [
@@ -177,6 +181,22 @@ class Group:
         """Tell the others, once they notice that this rank has gone, how it ended."""
         with contextlib.suppress(RuntimeError):
             self._store.compare_set(ENDED, "", f"rank {self.rank.number} on {socket.gethostname()}: {words}")
+
+
+def how_another_ended() -> str:
+    """Return which rank failed before the others, as the launcher has said; empty: none, or it does not say."""
+    with contextlib.suppress(RuntimeError, KeyError, ValueError):
+        return _word(_launchers_store())
+    return ""
+
+
+def _launchers_store() -> Any:
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.TCPStore(address, port, is_master=False, timeout=_STORE_TIMEOUT)  # type: ignore[attr-defined]
+
+
+def _word(store: Any) -> str:
+    return one_line(store.get(ENDED).decode(errors="replace"), 2000) if store.check([ENDED]) else ""
 
 
 def _is_there(process: int) -> bool:

@@ -4,8 +4,8 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +14,9 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.rendezvous import RendezvousParameters
-from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
 
+from engine.devices import usable_cores
 from engine.parallel.group import ENDED
 
 _HERE = "127.0.0.1"
@@ -30,14 +30,13 @@ def launch(processes: int, command: Sequence[str]) -> int:
     128 + n where signal n ended this process, or rank 0.
     """
     _quieten()
-    _prepare_environment(processes)
-    meeting = RendezvousParameters(
-        "c10d", f"{_HERE}:0", run_id=uuid.uuid4().hex, min_nodes=1, max_nodes=1, local_addr=_HERE
-    )
+    _share_cores(processes)
+    _stay_here()
+    _heed_signals()
     spec = WorkerSpec(
         role="rank",
         local_world_size=processes,
-        rdzv_handler=get_rendezvous_handler(meeting),
+        rdzv_handler=_Here(),
         entrypoint=command[0],
         args=tuple(command[1:]),
         max_restarts=0,
@@ -46,13 +45,53 @@ def launch(processes: int, command: Sequence[str]) -> int:
     )
     agent = _Agent(spec, DefaultLogsSpecs(log_dir=os.devnull), shutdown_timeout=_ENDING_SECONDS)
     try:
-        return _status(agent.run())
+        return _status(agent.run(), agent.first)
     except SignalException as ended:
         return 128 + ended.sigval
 
 
+class _Here(RendezvousHandler):
+    """Where the ranks of one launcher meet: one store that nobody outside this machine reaches.
+
+    Torch's own handlers listen on every address, and unpickle what stands there.
+    """
+
+    use_agent_store = True
+
+    def __init__(self) -> None:
+        listening = socket.create_server((_HERE, 0))
+        self._port = listening.getsockname()[1]
+        self._store = TCPStore(
+            _HERE, self._port, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach()
+        )
+
+    def next_rendezvous(self) -> RendezvousInfo:
+        return RendezvousInfo(self._store, 0, 1, RendezvousStoreInfo(_HERE, self._port))
+
+    def get_backend(self) -> str:
+        return "here"
+
+    def get_run_id(self) -> str:
+        return "here"
+
+    def is_closed(self) -> bool:
+        return False
+
+    def set_closed(self) -> None:
+        pass
+
+    def num_nodes_waiting(self) -> int:
+        return 0
+
+    def shutdown(self) -> bool:
+        return True
+
+
 class _Agent(LocalElasticAgent):
     """Tells the ranks that are left how another ended, before it ends them."""
+
+    first = ""
+    """Which rank failed first, and how."""
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         ended = []
@@ -60,10 +99,10 @@ class _Agent(LocalElasticAgent):
             if status := handler.proc.poll():
                 ended.append((status, f"rank {local} (process {handler.proc.pid}) {_how(status)}"))
         if ended:
+            self.first = min(ended)[1]  # a signal first: others ended because of it
+            store: Any = worker_group.store  # whose type says that nobody ever meets
             with contextlib.suppress(RuntimeError):
-                meeting: Any = worker_group  # whose types say that nobody ever meets
-                store = TCPStore(meeting.master_addr, int(meeting.master_port), is_master=False)
-                store.compare_set(ENDED, "", min(ended)[1])  # a signal first: others ended because of it
+                store.compare_set(ENDED, "", self.first)
         result: RunResult = super()._monitor_workers(worker_group)
         return result
 
@@ -76,20 +115,22 @@ def _how(status: int) -> str:
     return f"was ended by signal {-status}"
 
 
-def _status(result: RunResult) -> int:
+def _status(result: RunResult, first: str) -> int:
     if not result.is_failed():
         return 0
-    first = result.failures.get(0)
-    if first is None:
+    writer = result.failures.get(0)
+    if writer is None:
         return 1
-    if first.exitcode < 0:
-        print(
-            f"error: rank 0 (process {first.pid}), which writes the run's files, {_how(first.exitcode)}; "
-            "go on from its last checkpoint with --resume last",
-            file=sys.stderr,
-        )
-        return 128 - first.exitcode
-    return first.exitcode
+    if writer.exitcode >= 0:  # it has said why
+        return writer.exitcode
+    own = f"rank 0 (process {writer.pid}) {_how(writer.exitcode)}"
+    if first and first != own:
+        print(f"error: {first}", file=sys.stderr)
+        return 1
+    print(
+        f"error: {own}; it writes the run's files: go on from its last checkpoint with --resume last", file=sys.stderr
+    )
+    return 128 - writer.exitcode
 
 
 def _quieten() -> None:
@@ -99,17 +140,24 @@ def _quieten() -> None:
     elastic.propagate = False
 
 
-def _prepare_environment(processes: int) -> None:
-    """Set what the ranks inherit, unless somebody has."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
+def _share_cores(processes: int) -> None:
+    """Give each rank as many threads as there are cores for it, unless somebody has said how many."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
+
+
+def _stay_here() -> None:
+    """Let the ranks listen where nobody outside this machine reaches them, whatever they were told for others."""
     loopback = (
         name
         for name, addresses in psutil.net_if_addrs().items()
         if any(address.address == _HERE for address in addresses)
     )
     if (name := next(loopback, None)) is not None:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", name)  # nothing leaves this machine
+        os.environ |= {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": f"={name}"}
+
+
+def _heed_signals() -> None:
+    """End the ranks at a signal, but one that is ignored: nohup stays so."""
     heeded = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     heeded = [name for name in heeded if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(heeded)  # nohup stays so
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(heeded)

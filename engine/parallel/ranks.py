@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from engine.config import RunConfig
 from engine.errors import UserError
+from engine.text import one_line
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+"""In the order of ``Rank``."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,23 @@ class Rank:
 
 
 def this_rank() -> Rank | None:
-    """Return what torch's launcher told this process; None: it trains by itself."""
+    """Return what torch's launcher told this process; None: it trains by itself.
+
+    Raises:
+        UserError: the launcher's variables are not all there, or contradict each other.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
-    rank = Rank(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
-    return rank if rank.size > 1 else None
+    said = {name: os.environ.get(name, "") for name in _VARIABLES}
+    if all(value.isdecimal() for value in said.values()):
+        rank = Rank(*map(int, said.values()))
+        if rank.number < rank.size and rank.local < rank.here <= rank.size:
+            return rank if rank.size > 1 else None
+    values = ", ".join(f"{name} = {one_line(value, 40)!r}" for name, value in said.items())
+    raise UserError(
+        f"TORCHELASTIC_RUN_ID is set, as torchrun sets it, and {values}, where torchrun gives each process its "
+        "numbers; start the run with torchrun, or unset TORCHELASTIC_RUN_ID"
+    )
 
 
 def check_together(config: RunConfig, rank: Rank | None) -> None:

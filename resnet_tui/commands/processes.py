@@ -17,12 +17,12 @@ Gpus = Annotated[
 ]
 
 
-def process_flags(gpus: str | None, device: str | None, rank: Rank | None) -> Flags:
+def process_flags(gpus: str | None, given: Flags, rank: Rank | None) -> Flags:
     """Return what ``--gpus`` sets, or what torchrun has decided.
 
     Args:
         gpus: as it was given.
-        device: of ``--device``.
+        given: what the other flags set.
         rank: which process of torchrun's this is.
 
     Raises:
@@ -30,16 +30,27 @@ def process_flags(gpus: str | None, device: str | None, rank: Rank | None) -> Fl
     """
     from engine.errors import UserError
 
-    if rank is not None and gpus not in {None, str(rank.size)}:
-        raise UserError(f"--gpus {gpus}: torchrun has started {rank.size} processes; leave --gpus out")
+    flags: Flags = {}
+    if gpus is not None:
+        if "train.processes" in given:
+            raise UserError(f"--gpus {gpus} and {given['train.processes'][0]}: give one of them")
+        flags = _on_gpus(gpus, given)
     if rank is not None:
-        return {"train.processes": (f"torchrun ({rank.size} processes)", rank.size)}
-    if gpus is None:
-        return {}
+        flag, number = (given | flags).get("train.processes", ("", rank.size))
+        if str(number) != str(rank.size):  # what resnet-tui itself has started has the same flags, and as many
+            raise UserError(f"{flag} and torchrun, which has started {rank.size} processes: give one of them")
+        flags["train.processes"] = (f"torchrun ({rank.size} processes)", rank.size)
+    return flags
+
+
+def _on_gpus(gpus: str, given: Flags) -> Flags:
+    from engine.errors import UserError
+
     flag = f"--gpus {gpus}"
-    if device not in {None, "auto", "cuda"}:
+    device_flag, device = given.get("train.device", ("", "auto"))
+    if device not in {"auto", "cuda"}:
         raise UserError(
-            f"{flag} with --device {device}: GPUs are meant to be cuda; for several processes on the processor give "
-            f"--device cpu --set train.processes={gpus}"
+            f"{flag} and {device_flag}: give one of them; --gpus means cuda, and several processes on the processor "
+            f"are --device cpu --set train.processes={gpus}"
         )
     return {"train.processes": (flag, gpus), "train.device": (flag, "cuda")}

@@ -95,9 +95,11 @@ def train(
     In the dashboard, or with --headless, and where there is no terminal, as lines of text.
 
     Flags win over the preset, which wins over the defaults. `resnet-tui presets NAME` prints a preset.
-    Beside --resume stand only --epochs, --device, --gpus, --data-dir, --target-accuracy and --tensorboard.
+    Beside --resume stand only --epochs, --device, --gpus, --set train.processes=N, --data-dir, --target-accuracy and
+    --tensorboard.
 
-    Several GPUs of one machine: --gpus. Several machines: torchrun with `-m resnet_tui train --headless`.
+    Several GPUs of one machine: --gpus. Several processes on its CPU: --device cpu --set train.processes=2. Several
+    machines: torchrun with `-m resnet_tui train --headless`.
 
     Exit status: 0 success; 1 failure; 2 wrong usage or configuration; 3 diverged; 4 target missed;
     128+n ended by signal n, with a checkpoint saved.
@@ -124,7 +126,7 @@ def train(
         tensorboard=tensorboard or None,
     )
     flags |= model_flags(arch, depth, shortcut, block, stem, width, assignments)
-    flags |= process_flags(gpus, device, rank)
+    flags |= process_flags(gpus, flags, rank)
     run = _run_to_resume(resume, runs_dir, preset, flags) if resume is not None else None
     config = config_to_resume(run, flags) if run is not None else new_config(preset, flags, runs_dir)
     sources.check(config.data)
@@ -180,8 +182,8 @@ def _run_to_resume(resume: str, runs_dir: Path, preset: str | None, flags: Flags
     if refused:
         raise UserError(
             f"--resume goes on with the run's own configuration, so {', '.join(refused)} cannot be given; "
-            "allowed beside it: --epochs, --device, --gpus, --data-dir, --target-accuracy, --tensorboard; without "
-            "--resume a new run starts"
+            "allowed beside it: --epochs, --device, --gpus, --set train.processes=N, --data-dir, --target-accuracy, "
+            "--tensorboard; without --resume a new run starts"
         )
     return run_dir.find(runs_dir, resume)
 

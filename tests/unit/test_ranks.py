@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,14 +11,18 @@ from support import tiny
 
 from engine.config import RunConfig
 from engine.data.dataset import Dataset
-from engine.data.pipeline import eval_batches, train_batches
+from engine.data.pipeline import eval_batches, in_memory, train_batches
 from engine.data.sources import load
 from engine.devices import check_processes, resolve
 from engine.errors import ConfigError, UserError
 from engine.evaluation import Evaluation
 from engine.parallel.ranks import Rank, changed_number, this_rank
+from resnet_tui.commands.options import Flags
+from resnet_tui.commands.processes import process_flags
 
 CPU = torch.device("cpu")
+FOUR: Flags = {"train.processes": ("--set train.processes=4", 4)}
+Told = dict[str, str]
 
 
 def ranks(size: int) -> list[Rank]:
@@ -139,9 +144,38 @@ def test_more_gpus_than_there_are(monkeypatch: pytest.MonkeyPatch, count: int, s
         resolve("cuda", Rank(5, 8, 1, 4))
 
 
+def test_more_processes_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.devices.usable_cores", lambda: 3)
+    monkeypatch.setattr("engine.devices.available", lambda: ["cpu"])
+    for name in ("cpu", "auto"):
+        check_processes(name, 3)
+        with pytest.raises(UserError, match=r"train\.processes = 4: .* use 3 cores.*use at most 3") as refused:
+            check_processes(name, 4)
+        assert "gpu" not in str(refused.value).lower()
+    with pytest.raises(UserError, match="at most 3"):
+        resolve("cpu", Rank(5, 8, 1, 4))
+
+
+def test_a_device_that_gpus_asks_for_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of several processes on the CPU may go on as one, which ``--gpus 1`` does not mean."""
+    monkeypatch.setattr("engine.devices.available", lambda: ["cpu"])
+    with pytest.raises(UserError, match=r"'cuda' \(--gpus\): not on this machine.*--set train\.processes=N"):
+        resolve("cuda")
+
+
+def test_what_is_free_is_shared_by_the_processes_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny()
+    samples = dataset(config).train
+    monkeypatch.setattr("engine.data.pipeline.memory", lambda _: (6 * samples.nbytes + 6, 0))
+    kept = [in_memory(samples, config.data, CPU, Rank(0, 8, 0, here)) for here in (1, 2, 3, 4)]
+    assert kept == [True, True, True, False]
+    assert in_memory(samples, config.data, torch.device("cuda", 0), Rank(0, 8, 0, 4)), "each has its own"
+
+
 def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("engine.devices.usable_cores", lambda: 4)
     assert [str(resolve(name, Rank(6, 8, 2, 4))) for name in ("auto", "cuda")] == ["cuda:2", "cuda:2"]
     assert str(resolve("cpu", Rank(6, 8, 2, 4))) == "cpu"
 
@@ -153,8 +187,51 @@ def test_a_process_knows_its_rank_from_torchs_launcher(monkeypatch: pytest.Monke
     assert this_rank() is None, "somebody else's variables"
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     assert this_rank() == Rank(5, 8, 1, 4)
-    monkeypatch.setenv("WORLD_SIZE", "1")
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
     assert this_rank() is None
+
+
+@pytest.mark.parametrize("wrong", [{}, {"RANK": ""}, {"WORLD_SIZE": "two"}, {"RANK": "2"}, {"LOCAL_WORLD_SIZE": "3"}])
+def test_half_of_what_torchs_launcher_says_is_one_message(monkeypatch: pytest.MonkeyPatch, wrong: Told) -> None:
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    told = dict(zip(names, ("1", "2", "1", "2"), strict=True)) | wrong if wrong else {}
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", **told}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError) as refused:
+        this_rank()
+    assert all(f"{name} = {told.get(name, '')!r}" in str(refused.value) for name in names)
+    assert "unset TORCHELASTIC_RUN_ID" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "given", "rank", "said"),
+    [
+        ("2", {"train.device": ("--set train.device=cpu", "cpu")}, None, "--gpus 2 and --set train.device=cpu"),
+        ("2", {"train.device": ("--device cuda:1", "cuda:1")}, None, "--gpus 2 and --device cuda:1"),
+        ("2", FOUR, None, "--gpus 2 and --set train.processes=4"),
+        ("2", FOUR, Rank(0, 2, 0, 2), "--gpus 2 and --set train.processes=4"),
+        ("3", {}, Rank(0, 2, 0, 2), "--gpus 3 and torchrun, which has started 2 processes"),
+        (None, FOUR, Rank(0, 2, 0, 2), "--set train.processes=4 and torchrun, which has started 2 processes"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(
+    gpus: str | None, given: Flags, rank: Rank | None, said: str
+) -> None:
+    with pytest.raises(UserError, match=f"{re.escape(said)}: give one of them"):
+        process_flags(gpus, given, rank)
+
+
+def test_what_was_started_with_the_same_flags_is_as_they_say() -> None:
+    for gpus, given, wanted in (
+        (None, FOUR, {"train.processes": 4}),
+        ("4", {}, {"train.processes": 4, "train.device": "cuda"}),
+        (None, {}, {"train.processes": 4}),
+    ):
+        flags = process_flags(gpus, given, Rank(1, 4, 1, 4))
+        assert {key: value for key, (_, value) in flags.items()} == wanted
 
 
 def test_a_changed_number_of_processes_is_said() -> None:
