@@ -1,6 +1,6 @@
 # One command checks everything: make check
 
-.PHONY: check lint test promises format screenshots benchmarks
+.PHONY: check lint test promises format docs screenshots benchmarks
 
 check: lint test
 
@@ -20,6 +20,9 @@ promises:
 format:
 	uv run ruff format
 	uv run ruff check --fix
+
+docs:
+	uv run python -m docs.reference
 
 screenshots:
 	uv run python docs/screenshots.py

@@ -1,26 +1,29 @@
-"""Take the pictures of the README: every screen at three sizes, from a real run that this script starts.
+"""Take the pictures of README and documentation: every screen at three sizes, from real runs that this script starts.
 
 Usage: python docs/screenshots.py [FOLDER]   (``make screenshots``; without FOLDER, build/screenshots)
 
-The run is the quickstart, a ResNet-20 on embedded data. Those pictures that the README shows are copied to
-docs/pictures.
+The run is the quickstart, a ResNet-20 on embedded data; two short ones before it are there to be compared. Those
+pictures that README and documentation show are copied to docs/pictures.
 """
 
 import asyncio
 import io
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"  # read when textual is imported
 os.environ.pop("NO_COLOR", None)
 
 from rich.console import Console
+from rich.text import Text
 from textual.pilot import Pilot
 
 from engine import run_dir
@@ -30,18 +33,20 @@ from engine.sinks import live
 from engine.sinks.console import ConsoleSink
 from engine.summary import RunSummary
 
+if TYPE_CHECKING:
+    from resnet_tui.screens.run import RunScreen
+
 HERE = Path(__file__).parent / "pictures"
 SIZES = ((80, 24), (120, 40), (200, 60))
+TABS = ("dashboard", "charts", "gradients", "shapes", "classes", "system", "log")
+"""The first is called as the README has it."""
 SHOWN = {
-    "dashboard-120x40",
-    "setup-120x40",
-    "gradients-120x40",
-    "shapes-120x40",
-    "classes-120x40",
-    "runs-120x40",
+    *(f"{name}-120x40" for name in (*TABS, "setup", "runs", "compare", "compare-gradients", "help", "palette")),
     "quit-80x24",
 }
-"""What the README shows."""
+"""What README and documentation show."""
+TO_COMPARE = (("--shortcut", "none"), ())
+"""Flags of the short runs: a plain network, and the same with its shortcuts."""
 HEADLESS_WIDTH = 96
 EPOCH = 8
 """In which the run is when it is taken."""
@@ -65,9 +70,15 @@ async def shoot(pilot: Pilot[Any], name: str, folder: Path) -> None:
         (folder / f"{name}-{width}x{height}.svg").write_text(picture, encoding="utf-8")
 
 
+def is_marked(screen: "RunScreen", change: str) -> bool:
+    """Whether ``change`` is marked on the run's charts."""
+    return any(change in made.text for made in screen.state.changes)
+
+
 async def take(folder: Path, runs: Path) -> None:
     """Go through every screen of a session."""
     from resnet_tui.app import Dashboard
+    from resnet_tui.screens.compare import CompareScreen
     from resnet_tui.screens.run import RunScreen
     from resnet_tui.screens.setup import SetupScreen
 
@@ -87,10 +98,10 @@ async def take(folder: Path, runs: Path) -> None:
             await pilot.press(key)
             await pilot.pause(0.2)
             await pilot.press("ctrl+u", *("full_stop" if c == "." else c for c in value), "enter")
-            await until(pilot, lambda change=change: any(change in made.text for made in screen.state.changes))
+            await until(pilot, partial(is_marked, screen, change))
         await pilot.press("p")
         await until(pilot, lambda: screen.state.summary.epoch > EPOCH + 1)
-        for digit, name in enumerate(("dashboard", "charts", "gradients", "shapes", "classes", "system", "log"), 1):
+        for digit, name in enumerate(TABS, 1):
             await pilot.press(str(digit))
             await shoot(pilot, name, folder)
         await pilot.press("1", "p")
@@ -98,15 +109,38 @@ async def take(folder: Path, runs: Path) -> None:
         await pilot.press("q")
         await pilot.pause(0.5)
         await shoot(pilot, "quit", folder)
-        await pilot.press("escape", "f4")
+        await pilot.press("escape")
+        for name, key in (("help", "question_mark"), ("palette", "ctrl+p")):
+            await pilot.press(key)
+            await pilot.pause(0.5)
+            await shoot(pilot, name, folder)
+            await pilot.press("escape")
+        await pilot.press("f4")
         await pilot.pause(3.0)
         await shoot(pilot, "runs", folder)
-        await pilot.press("question_mark")
-        await pilot.pause(0.5)
-        await shoot(pilot, "help", folder)
+        await pilot.press("down", "space", "space", "c")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.pause(3.0)
+        await shoot(pilot, "compare", folder)
+        await pilot.press("g")
+        await shoot(pilot, "compare-gradients", folder)
         await pilot.press("escape", "f3")
         screen.stop("now")
         await until(pilot, lambda: screen.doing == "stopped")
+
+
+def run_command(*arguments: str) -> str:
+    """Run a command as in a terminal of ``HEADLESS_WIDTH`` columns and return what it prints."""
+    terminal = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "COLUMNS": str(HEADLESS_WIDTH)}
+    command = [sys.executable, "-m", "resnet_tui", *arguments]
+    return subprocess.run(command, env=os.environ | terminal, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def draw_command(*arguments: str) -> str:
+    """Return the picture of a command with what it prints."""
+    console = Console(record=True, width=HEADLESS_WIDTH, file=io.StringIO())
+    console.print(Text.from_ansi(run_command(*arguments)))
+    return console.export_svg(title=f"resnet-tui {' '.join(arguments)}")
 
 
 def draw_headless(run: run_dir.RunDir) -> str:
@@ -131,12 +165,15 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     HERE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="resnet-tui-") as name:
         os.environ["RESNET_TUI_CONFIG"] = f"{name}/config"
         os.chdir(name)
+        for flags in TO_COMPARE:
+            run_command("train", "--headless", "--epochs", "6", *flags)
         asyncio.run(take(folder, Path("runs")))
         run = run_dir.find(Path("runs"), "last")
         (HERE / "headless.svg").write_text(draw_headless(run), encoding="utf-8")
+        (HERE / "lr-find.svg").write_text(draw_command("lr-find"), encoding="utf-8")
     for shown in sorted(SHOWN):
         shutil.copy(folder / f"{shown}.svg", HERE / f"{shown}.svg")
     print(f"{len(list(folder.glob('*.svg')))} pictures in {folder}")

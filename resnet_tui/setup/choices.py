@@ -92,9 +92,9 @@ class Choices:
                 config = draft.with_depth(value)
                 return config.model.title if config is not None else ""
             case "model.arch":
-                return _ARCHITECTURES[value]
+                return _ARCHITECTURES.get(value, "")
             case "data.dataset":
-                return _DATASETS[value]
+                return _DATASETS.get(value, "")
             case "train.device":
                 return self._device_note(value)
         return ""
