@@ -48,6 +48,8 @@ SHOWN = {
 TO_COMPARE = (("--shortcut", "none"), ())
 """Flags of the short runs: a plain network, and the same with its shortcuts."""
 HEADLESS_WIDTH = 96
+SOMEWHERE = "/home/somebody/residual-networks-in-a-terminal"
+"""Stands in pictures for the folder that they are made in."""
 EPOCH = 8
 """In which the run is when it is taken."""
 
@@ -67,6 +69,8 @@ async def shoot(pilot: Pilot[Any], name: str, folder: Path) -> None:
         await pilot.resize_terminal(width, height)
         await pilot.pause(1.0)  # so that what is drawn seldom is drawn, too
         picture = pilot.app.export_screenshot(title="resnet-tui", simplify=True)
+        here = str(Path.cwd())
+        picture = picture.replace(here, SOMEWHERE[: len(here)])  # as long, since every text has its length beside it
         (folder / f"{name}-{width}x{height}.svg").write_text(picture, encoding="utf-8")
 
 
