@@ -27,6 +27,7 @@ _COMPARISON = (
     Column("accuracy", right=True),
     Column("whose"),
 )
+_CIFAR_TEST_IMAGES = 10_000
 ANY_WIDTH = 1000
 """Where a table may be as wide as it likes."""
 
@@ -130,9 +131,16 @@ def _published(runs: Sequence[Compared]) -> Iterator[Block]:
     if not known:
         yield Words("Nothing is published, as far as is known here, for these networks on this data.")
     own = frozenset(range(len(known), len(known) + len(ours)))
-    yield Grid("Published and ours", _COMPARISON, tuple(map(_comparison, [*known, *ours])), own)
+    yield Grid("Test errors", _COMPARISON, tuple(map(_comparison, [*known, *ours])), own)
     if any(row.source == DOCUMENT for row in known):
         yield Words(PUBLISHED_NOTE)
+    fewer = {run.state.summary.test_images for run in runs} - {_CIFAR_TEST_IMAGES}
+    if known and fewer:
+        counts = " and ".join(f"{count:,}" for count in sorted(fewer))
+        yield Words(
+            f"Ours are of {counts} test images, the published rows of CIFAR's {_CIFAR_TEST_IMAGES:,}: they are not "
+            "measured alike."
+        )
 
 
 def _comparison(row: ComparisonRow) -> tuple[str, ...]:
