@@ -1,4 +1,7 @@
-"""Images a second of a training ResNet-20 with the dashboard open, over the same run without it, in turn."""
+"""Images a second of a training ResNet-20 with the dashboard open, over the same run without it, in turn.
+
+And what the dashboard used of a core, which does not change with what else the machine does.
+"""
 
 import argparse
 import statistics
@@ -8,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 from terminal_support import Terminal, resnet_tui
 
 from engine.event_log import read_events
@@ -42,13 +46,16 @@ def compare(folder: Path, pairs: int, seconds: float, tab: str) -> None:
         time.sleep(1)
     time.sleep(10)
     windows: list[tuple[bool, float, float]] = []
+    used: list[float] = []
     for pair in range(pairs):
         for opened in (pair % 2 == 0, pair % 2 == 1):  # which is first changes, so that a drift counts for both
             if opened:
                 with Terminal(resnet_tui("watch", "--runs-dir", str(folder)), settings=f"{folder}/c") as t:
                     t.wait_for(b"training")
                     t.press(tab)
+                    before, began = processor_seconds(t), time.monotonic()
                     windows.append(window(t, seconds, opened=True))
+                    used.append((processor_seconds(t) - before) / (time.monotonic() - began))
                     since = t.press("q")
                     t.wait_for(b"Leave it running", since=since)
                     t.press("l")
@@ -65,6 +72,13 @@ def compare(folder: Path, pairs: int, seconds: float, tab: str) -> None:
         f"ratio {statistics.median(pair_ratios):.3f} "
         f"(from {min(pair_ratios):.3f} to {max(pair_ratios):.3f}, {pairs} pairs of {seconds:.0f} s, tab {tab})"
     )
+    print(f"the dashboard itself used {statistics.median(used):.1%} of one core, its first seconds included")
+
+
+def processor_seconds(terminal: Terminal) -> float:
+    """Return what the processes of the dashboard have used of processors so far."""
+    started = psutil.Process(terminal.pid)
+    return sum(sum(process.cpu_times()[:2]) for process in (started, *started.children(recursive=True)))
 
 
 def window(terminal: Terminal | None, seconds: float, *, opened: bool) -> tuple[bool, float, float]:
