@@ -49,9 +49,11 @@ def check_processes(name: str, processes: int) -> None:
         gpus = "no GPU" if not count else f"{count} GPU{'s' if count > 1 else ''}"
         fewer = f"give --gpus {count}, " if count else ""
         asked = " (--gpus)" if name == "cuda" else ""
+        shared = min(processes, usable_cores())
+        share = f", or share the processor: --device cpu --set train.processes={shared}" if shared > 1 else ""
         raise UserError(
             f"train.processes = {processes}{asked}: this machine has {gpus} that torch can use; {fewer}start "
-            f"torchrun on several machines, or share the processor: --device cpu --set train.processes={processes}"
+            f"torchrun on several machines{share}"
         )
 
 
