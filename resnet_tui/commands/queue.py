@@ -218,8 +218,10 @@ def run(
 
 def exit_status(standings: Sequence[Standing]) -> int:
     """Return the status that says how runs ended: 1 where one failed, 3 where one diverged, else 0."""
+    from engine.host import EXIT_DIVERGED, EXIT_FAILED, EXIT_OK
+
     states = {standing.state for standing in standings}
-    return 1 if "failed" in states else 3 if "diverged" in states else 0
+    return EXIT_FAILED if "failed" in states else EXIT_DIVERGED if "diverged" in states else EXIT_OK
 
 
 def _wanted(wanted: str, flags: Flags, runs: Path) -> tuple[str, dict[str, RunConfig]]:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from engine.reproduction import Seeds
 
 MOST_SEEDS = 100
-_MISSED = 4
 
 
 def reproduce(
@@ -142,4 +141,6 @@ def _own_epochs(preset: str) -> int:
 def _status(result: Seeds) -> int:
     if not result.complete:
         return exit_status(result.runs) or 1
-    return _MISSED if result.verdict is not None and result.verdict.finding == "missed" else 0
+    from engine.host import EXIT_MISSED
+
+    return EXIT_MISSED if result.verdict is not None and result.verdict.finding == "missed" else 0

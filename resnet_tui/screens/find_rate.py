@@ -176,7 +176,7 @@ class FindRate(Screen[float | None]):
         for label, text in suggested(found):
             grid.add_row(Text(label), Text(text))
         style = themed(self.app, "success", bold=True)
-        advice = Text.assemble((f"{rate}: {why(self._config, found)}", style), f"; in the form {now}")
+        advice = Text.assemble((f"{rate}: {why(self._config, found)}", style), f"; the form has {now} now")
         grid.add_row(Text("suggestion", "not dim bold"), advice)
         return grid
 
