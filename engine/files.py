@@ -37,8 +37,11 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], *, previous: P
             error.filename = str(path)  # what a person asked for, not the file beside it
         raise
     if before is not None and previous is not None:
-        with contextlib.suppress(OSError):  # the one before stays
+        try:
             before.replace(previous)
+        except OSError:  # the one before that stays
+            with contextlib.suppress(OSError):
+                before.unlink()
     sync_folder(path.parent)
 
 

@@ -65,12 +65,12 @@ def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tupl
 
 
 def drawn(count: int, left_alone: Callable[[int], tuple[Result, list[str]]]) -> list[tuple[int, int]]:
-    """Return intervals and numbers of steps: every kind of step, and as many more as were asked for."""
+    """Return intervals and numbers of steps: the last of every kind, after which no save tidies up, and others."""
     steps = {interval: left_alone(interval)[1] for interval in INTERVALS}
     # Before the first, the run's folder is being made: what fails there leaves no run.
     every = [(interval, at) for interval, seen in steps.items() for at in range(seen.index("open"), len(seen))]
     random.Random(1).shuffle(every)
-    kinds = {steps[interval][at]: (interval, at) for interval, at in every}
+    kinds = {steps[interval][at]: (interval, at) for interval, at in sorted(every)}
     chosen = set(kinds.values())
     return sorted(chosen | set(every[: max(0, count - len(chosen))]))
 
@@ -78,7 +78,7 @@ def drawn(count: int, left_alone: Callable[[int], tuple[Result, list[str]]]) -> 
 def test_a_kill_at_any_step_of_saving_costs_at_most_one_interval(
     tmp_path: Path, left_alone: Callable[[int], tuple[Result, list[str]]], cases: Cases, figure: Callable[[str], None]
 ) -> None:
-    killed = drawn(cases(14, 1000), left_alone)
+    killed = drawn(cases(18, 1000), left_alone)
     most, anew = 0, 0
     for every, at in killed:
         folder = tmp_path / f"{every}-{at}"
@@ -110,7 +110,7 @@ def test_a_kill_at_any_step_of_saving_costs_at_most_one_interval(
 def test_an_error_that_passes_at_any_step_of_saving_changes_nothing(
     tmp_path: Path, left_alone: Callable[[int], tuple[Result, list[str]]], cases: Cases, figure: Callable[[str], None]
 ) -> None:
-    refused = drawn(cases(12, 1000), left_alone)
+    refused = drawn(cases(16, 1000), left_alone)
     for every, at in refused:
         folder = tmp_path / f"{every}-{at}"
         assert in_a_process(folder, every, at, "refuse") == 0

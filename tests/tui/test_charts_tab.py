@@ -39,7 +39,7 @@ def test_a_filter_is_typed_changed_kept_and_taken_away() -> None:
             await opened(app, pilot, "16 charts, page 1 of 2")
             await pilot.press("slash", *"stage3")
             await until(pilot, lambda: "filter: stage3  3 charts, page 1 of 1" in text_of(pilot))
-            assert "gradient stage3.block1" in text_of(pilot)
+            await until(pilot, lambda: "gradient stage3.block1" in text_of(pilot))
             await pilot.press("enter")
             await until(pilot, lambda: not app.query_one(Input).display)
             assert app.kept[-1] == "stage3"
@@ -129,6 +129,6 @@ def test_use_of_the_machine_has_the_names_of_the_system_tab() -> None:
             app.feed(System(cpu_percent=150.0, memory_bytes=3 << 30, host_cpu_percent=80.0, host_memory_bytes=4 << 30,
                             host_memory_total=16 << 30))  # fmt: skip
             await until(pilot, lambda: "run processor %" in text_of(pilot) and "run memory GiB" in text_of(pilot))
-            assert "now 3" in text_of(pilot)
+            await until(pilot, lambda: "now 3" in text_of(pilot))
 
     drive(test)

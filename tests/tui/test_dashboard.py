@@ -332,7 +332,7 @@ def test_a_key_that_is_markup_is_text_in_the_palette(
             await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
             await pilot.press(*"zoom")
             await until(pilot, lambda: "Zoom out" in text_of(pilot) and "Gradients" not in text_of(pilot))
-            assert "Zoom in" in text_of(pilot)
-            assert "key [/red]" in text_of(pilot)
+            await until(pilot, lambda: "Zoom in" in text_of(pilot))
+            await until(pilot, lambda: "key [/red]" in text_of(pilot))
 
     drive(test)

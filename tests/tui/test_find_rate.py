@@ -97,7 +97,7 @@ def test_a_rate_is_found_by_the_engine_and_taken_into_the_form() -> None:
         await until(pilot, lambda: isinstance(app.screen, FindRate))
         screen = app.screen
         assert isinstance(screen, FindRate)
-        assert "ResNet-8, shortcut A on synthetic" in text_of(app)
+        await until(pilot, lambda: "ResNet-8, shortcut A on synthetic" in text_of(app))
         await until(pilot, lambda: screen.found is not None)
         found = screen.found
         assert found is not None
@@ -105,7 +105,7 @@ def test_a_rate_is_found_by_the_engine_and_taken_into_the_form() -> None:
         assert [mark.text for mark in chart.marks] == ["steepest", "lowest"]
         assert chart.x_kind == "learning rate"
         assert len(chart.lines[1].xs) > 10
-        assert "suggestion" in text_of(app)
+        await until(pilot, lambda: "suggestion" in text_of(app))
         assert f"the form has {before} now" in " ".join(text_of(app).split())
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.setup)

@@ -69,7 +69,7 @@ def test_the_list_is_all_there_is_and_changes_nothing(
         async with dashboard(tmp_path, monkeypatch, readonly=True) as pilot:
             await listed(pilot)
             assert offered(pilot) & CHANGING == set()
-            assert "read-only" in text_of(pilot)
+            await until(pilot, lambda: "read-only" in text_of(pilot))
             assert "resumes it" not in text_of(pilot)
             await pilot.press(*LIST_KEYS)
             pilot.app.screen.post_message(StartRun(tiny()))
@@ -101,7 +101,7 @@ def test_the_same_keys_would_change_something_otherwise(
             await pilot.press("f4")
             await listed(pilot)
             assert {"app.set_up", "runs.resume", "runs.remove"} <= offered(pilot)
-            assert "u trains it for more epochs" in " ".join(text_of(pilot).split())
+            await until(pilot, lambda: "u trains it for more epochs" in " ".join(text_of(pilot).split()))
 
     drive(test)
     assert (tmp_path / "config" / "dashboard.toml").exists()
@@ -123,7 +123,7 @@ def test_a_live_run_is_only_looked_at(
                 await pilot.press("enter")
                 await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
             await until(pilot, lambda: run_screen(pilot).state.started)
-            assert "read-only" in text_of(pilot)
+            await until(pilot, lambda: "read-only" in text_of(pilot))
             assert offered(pilot) & CHANGING == set()
             await pilot.press(*RUN_KEYS)
             await pilot.pause()

@@ -56,7 +56,7 @@ def test_a_run_that_cannot_write_says_what_it_waits_for_and_goes_on(
             metrics = run.metrics.rename(run.path / "aside")
             run.metrics.mkdir()  # what cannot be written, not even by root
             await until(pilot, lambda: screen.doing == "waiting")
-            assert "! waiting" in text_of(pilot)
+            await until(pilot, lambda: "! waiting" in text_of(pilot))
             assert (
                 "metrics.csv cannot be written: Is a directory; the run goes on once that can be written"
                 in text_of(pilot)
@@ -180,7 +180,7 @@ def test_two_viewers_see_what_one_of_them_does(tmp_path: Path, monkeypatch: pyte
             run = await started(first)
             async with dashboard(tmp_path, monkeypatch, WatchedRun(run, readonly=True)) as second:
                 await until(second, lambda: run_screen(second).doing in {"training", "evaluating"})
-                assert "read-only" in text_of(second)
+                await until(second, lambda: "read-only" in text_of(second))
                 await second.press("p", "c", "s")
                 await second.pause()
                 assert second.app.screen is run_screen(second)  # no dialog either

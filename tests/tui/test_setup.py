@@ -1,7 +1,6 @@
 """The set-up screen: from keys and mouse to the run that is asked for."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
-from tui_support import dashboard
+from tui_support import dashboard, until
 
 from engine import presets
 from engine.config import RunConfig
@@ -84,13 +83,6 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-async def until(pilot: "Pilot[None]", condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to this"
-        await pilot.pause(0.01)
-
-
 def run(body: Body, size: tuple[int, int] = (80, 24), **options: Any) -> None:
     async def main() -> None:
         app = Host(**options)
@@ -159,7 +151,7 @@ def test_a_preset_is_found_by_typing() -> None:
         await pilot.press(*"akamaster", "enter")
         await until(pilot, lambda: app.setup.draft.origin == "resnet20-cifar10-akamaster")
         assert any("after the recipe" in line or "ResNet-20 on CIFAR-10" in line for line in lines(app))
-        await until(pilot, lambda: "91.25 %" in facts(app), 30)  # what He et al. published
+        await until(pilot, lambda: "91.25 %" in facts(app))  # what He et al. published
 
     run(body, size=(120, 40))
 
@@ -402,7 +394,7 @@ def test_the_real_helper_answers_and_ends_with_the_screen() -> None:
 
         app = Host(make_helper=Helper)
         async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: "269,722 parameters" in facts(app), 60)
+            await until(pilot, lambda: "269,722 parameters" in facts(app))
             await until(pilot, lambda: "free on" in facts(app))
             await go_to(app, pilot, "model.depth")
             await pilot.press("right")

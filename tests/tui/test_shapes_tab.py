@@ -106,7 +106,7 @@ def test_the_table_stands_alone_and_takes_another_network() -> None:
         app = Alone()
         async with app.run_test(size=(100, 30)) as pilot:
             await until(pilot, lambda: "at batch 128" in text_of(pilot))
-            assert "grad norm" not in text_of(pilot)
+            await until(pilot, lambda: "grad norm" not in text_of(pilot))
             app.query_one(ShapeTree).focus()
             await pilot.press("down")
             app.query_one(ShapeTree).set_rows(rows(110), 64)
