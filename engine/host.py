@@ -42,6 +42,7 @@ from engine.order import STOPPED, Order
 from engine.parallel.ranks import Rank, this_rank
 from engine.resume import check_unfinished
 from engine.run_dir import HEARTBEAT_SECONDS, RunDir
+from engine.signals import heeded
 from engine.sinks import Sink
 from engine.sinks.json_lines import JsonLinesSink
 from engine.thread import EngineThread, StoppedBeforeStart
@@ -257,10 +258,7 @@ def _signals_stop(control: Control) -> Iterator[list[signal.Signals]]:
         received.append(name)
         control.send(StopNow(source=f"signal {name.name}"))
 
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    # What was ignored when the process began stays so: nohup, and a shell's background jobs.
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heeded}
+    before = {number: signal.signal(number, handle) for number in heeded()}
     try:
         yield received
     finally:

@@ -24,6 +24,7 @@ from engine.data.dataset import Dataset, Samples
 from engine.data.pipeline import Batch, Finish, epoch_order
 from engine.errors import WorldError
 from engine.seeds import derive, generator
+from engine.signals import ENDING
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
@@ -155,7 +156,7 @@ def _signals_wait() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows, where a group cannot be signalled like this
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
@@ -170,9 +171,8 @@ def _depend_on_parent(worker: int) -> None:  # noqa: ARG001 - the loader passes 
     run, which it inherits.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end_with_parent() -> None:

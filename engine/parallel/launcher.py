@@ -18,6 +18,7 @@ from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousIn
 
 from engine.devices import usable_cores
 from engine.parallel.group import ENDED
+from engine.signals import heeded
 
 _HERE = "127.0.0.1"
 _ENDING_SECONDS = 30
@@ -32,7 +33,7 @@ def launch(processes: int, command: Sequence[str]) -> int:
     _quieten()
     _share_cores(processes)
     _stay_here()
-    _heed_signals()
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in heeded())
     spec = WorkerSpec(
         role="rank",
         local_world_size=processes,
@@ -154,10 +155,3 @@ def _stay_here() -> None:
     )
     if (name := next(loopback, None)) is not None:
         os.environ |= {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": f"={name}"}
-
-
-def _heed_signals() -> None:
-    """End the ranks at a signal, but one that is ignored: nohup stays so."""
-    heeded = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    heeded = [name for name in heeded if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(heeded)

@@ -17,6 +17,7 @@ from engine.queue.device import fits
 from engine.queue.file import Draft, Entry, Queue
 from engine.queue.locks import is_held, lock, run_lock, worker_lock
 from engine.queue.standing import stands
+from engine.signals import heeded
 from engine.text import one_line
 
 _LOCK_SECONDS = 2.0
@@ -164,9 +165,7 @@ class Worker:
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(number)
 
-        wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        heeded = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
-        before = {number: signal.signal(number, handle) for number in heeded}
+        before = {number: signal.signal(number, handle) for number in heeded()}
         try:
             yield
         finally:
