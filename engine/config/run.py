@@ -106,6 +106,8 @@ class OptimConfig(Part):
     """The optimiser."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
+    """sgd: with momentum, as in the papers; adam and adamw differ in how weight decay is applied: adamw keeps it
+    out of the gradient's averages."""
     lr: Annotated[float, Field(gt=0, le=100)] = 0.1
     """Peak learning rate."""
     momentum: Rate = 0.9
@@ -115,6 +117,7 @@ class OptimConfig(Part):
     betas: tuple[Rate, Rate] = (0.9, 0.999)
     """For adam and adamw."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """How strongly weights are drawn towards zero; He et al. use 0.0001. 0: not at all."""
     decay_norm_and_bias: bool = True
     """Whether weight decay also applies to norm parameters and biases, as in the papers."""
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
@@ -139,6 +142,8 @@ class ScheduleConfig(Part):
     """The learning rate over the run. Shapes are functions of the fraction done, so `--epochs` scales them."""
 
     name: Literal["constant", "multistep", "cosine", "onecycle"] = "constant"
+    """Shape of the rate over the run: multistep falls at milestones; cosine falls all the way; onecycle rises to the
+    peak first. The warm-up multiplies it."""
     milestones: Annotated[tuple[float, ...], AfterValidator(_rising)] = (0.5, 0.75)
     """multistep: fractions of the run at which the rate is multiplied by gamma."""
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -159,13 +164,16 @@ class TrainConfig(Part):
     """Length, batch, precision, and when to stop."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 128
     """Images an optimiser step."""
     eval_batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Images a forward pass of an evaluation; fewer need less memory."""
     processes: Annotated[int, Field(ge=1, le=4096)] = 1
     """Processes that train the run together, each on a GPU of its own, or all on the CPU; they share each batch.
     --gpus sets it, and so does torchrun. Norm statistics are per process."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Decides every random draw: initial weights, split, order and augmentation."""
     device: Annotated[str, AfterValidator(_device_name)] = "auto"
     """auto picks CUDA, then MPS, then the CPU."""
     precision: Precision = "auto"
@@ -179,6 +187,7 @@ class TrainConfig(Part):
     """Whether a GPU uses only algorithms that give the same bits every time, which are slower; the CPU does so
     anyway. An operation that has none ends the run."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each label that is spread evenly over all classes in training; 0: none."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the exponential moving average of the weights a step; 0: none. With it, the average is
     evaluated."""
