@@ -102,7 +102,9 @@ def test_a_call_that_fails_until_there_is_room_pauses_the_run_and_changes_nothin
     cases: Cases,
     figure: Callable[[str], None],
 ) -> None:
-    slowest, chosen = 0.0, [(call, nth) for nth in (3, 1, 5, 8) for call in CALLS][: cases(3, 28)]
+    # A run that has not begun ends at once, and says why: before the first save, the configuration is synced.
+    every = [(call, nth) for nth in (3, 1, 5, 8) for call in CALLS if (call, nth) != ("sync the log", 1)]
+    slowest, chosen = 0.0, every[: cases(3, 27)]
     for call, nth in chosen:
         folder = tmp_path / f"{call}-{nth}"
         full = folder / "full"
