@@ -23,6 +23,9 @@ def train(
 ) -> Generator[Event, None, None]:
     """Train and say what happens, from ``run_started`` to ``run_finished``; keeps nothing on disk.
 
+    With ``train.deterministic``, torch uses such algorithms alone from the first event to the last, also for what the
+    caller does in between; close the generator where not all events are wanted.
+
     Args:
         config: the run.
         control: where messages to the run come from.

@@ -129,7 +129,8 @@ def _status(result: RunResult, first: str) -> int:
         print(f"error: {first}", file=sys.stderr)
         return 1
     print(
-        f"error: {own}; it writes the run's files: go on from its last checkpoint with --resume last", file=sys.stderr
+        f"error: {own}; it writes the run's files. Where the run has saved a checkpoint, --resume last goes on",
+        file=sys.stderr,
     )
     return 128 - writer.exitcode
 

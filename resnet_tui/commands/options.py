@@ -36,7 +36,7 @@ Assignments = Annotated[
     typer.Option("--set", help="Any setting: section.key=value. May be repeated.", metavar="KEY=VALUE"),
 ]
 Ascii = Annotated[
-    bool, typer.Option("--ascii", envvar="RESNET_TUI_ASCII", help="Draw the dashboard with ASCII only.")
+    bool, typer.Option("--ascii", envvar="RESNET_TUI_ASCII", help="Draw with ASCII only.")
 ]
 Flags = dict[str, tuple[str, Any]]
 """Dotted key to (the flag as the person wrote it, value)."""
