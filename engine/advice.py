@@ -1,11 +1,13 @@
 """How a run that ends early is said to have ended, and what a person is told to do."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 import torch
 
 from engine.config import RunConfig
-from engine.errors import UserError
+from engine.errors import UserError, WorldError
 from engine.events import Outcome
 from engine.text import one_line
 
@@ -32,12 +34,10 @@ def ending(config: RunConfig, error: Exception) -> tuple[Outcome, str]:
     match error:
         case Diverged():
             return "diverged", str(error)
-        case torch.OutOfMemoryError() | MemoryError():
+        case _ if _is_out_of_memory(error):
             return "failed", out_of_memory(config, error)
         case RuntimeError() if config.train.deterministic and "deterministic" in str(error):
             return "failed", not_deterministic(error)
-        case RuntimeError() if "allocate memory" in str(error):  # how the CPU's allocator says it
-            return "failed", out_of_memory(config, error)
         case UserError():
             return "failed", str(error)
         case OSError():
@@ -45,6 +45,30 @@ def ending(config: RunConfig, error: Exception) -> tuple[Outcome, str]:
         case _:
             _log.error("the run failed", exc_info=error)
             return "failed", f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def made_ready() -> Iterator[None]:
+    """Say what to make smaller where the data, the weights or the network do not fit into memory before a run begins.
+
+    Raises:
+        WorldError: they do not.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise WorldError(
+            "the network and the data do not fit into memory; use a smaller network, fewer or smaller images, "
+            f"--set data.residence=stream, or another --device ({one_line(str(error) or 'no memory', 200)})"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, RuntimeError) and "allocate memory" in str(error):  # how the CPU's allocator says it
+        return True
+    return isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def out_of_memory(config: RunConfig, error: Exception) -> str:

@@ -60,6 +60,10 @@ class TrainState:
 _state = TypeAdapter(TrainState)
 
 
+class DamagedError(WorldError):
+    """A checkpoint is there and can be read, and is not what was saved."""
+
+
 def save_checkpoint(path: Path, tensors: Tensors, state: TrainState, *, previous: Path | None = None) -> None:
     """Write a checkpoint atomically. Reading the tensors from the device is a host-device synchronisation.
 
@@ -83,7 +87,8 @@ def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
     """Read and verify a checkpoint; tensors are on the CPU.
 
     Raises:
-        WorldError: it is missing, damaged, or no checkpoint of ours.
+        DamagedError: it is damaged, or no checkpoint of ours.
+        WorldError: it is missing, cannot be read at this moment, or was written by another version.
     """
     name = one_line(str(path))
     try:
@@ -92,12 +97,15 @@ def load_checkpoint(path: Path) -> tuple[Tensors, TrainState]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
         raise WorldError(f"{name}: there is no such checkpoint") from None
-    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError, MemoryError) as error:
-        raise WorldError(f"{name}: damaged, or no checkpoint: {one_line(str(error), 200)}") from error
+    except (OSError, MemoryError) as error:
+        why = getattr(error, "strerror", None) or str(error) or "out of memory"
+        raise WorldError(f"{name}: cannot be read: {one_line(why, 200)}") from error
+    except (SafetensorError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise DamagedError(f"{name}: damaged, or no checkpoint: {one_line(str(error), 200)}") from error
     if header.get("format") != FORMAT:
-        raise WorldError(f"{name}: not a checkpoint of resnet-tui ({FORMAT})")
+        raise DamagedError(f"{name}: not a checkpoint of resnet-tui ({FORMAT})")
     if header.get("sha256") != _digest(tensors, header.get("state", "")):
-        raise WorldError(f"{name}: damaged: its content does not match its hash")
+        raise DamagedError(f"{name}: damaged: its content does not match its hash")
     try:
         return tensors, _state.validate_json(header["state"])
     except ValueError as error:
@@ -112,7 +120,7 @@ def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
 
     Raises:
         UserError: the run has no checkpoint yet.
-        WorldError: every checkpoint it has is damaged.
+        WorldError: every checkpoint it has is damaged, or one of them cannot be read, which may pass.
     """
     existing = [path for path in (run.last, run.previous, run.best) if path.exists()]
     if not existing:
@@ -125,7 +133,7 @@ def resumable(run: RunDir) -> tuple[Tensors, TrainState, list[str]]:
     for path in existing:
         try:
             good.append((*load_checkpoint(path), path.name))
-        except WorldError as error:
+        except DamagedError as error:
             damage.append(str(error))
         if good and path == run.last:
             break

@@ -16,11 +16,15 @@ from engine.events import Event, Step, decode_line
 _STEP = b'"kind":"step"}'
 _THINNED = (b'"kind":"grad_norms"}', b'"kind":"system"}')
 _FIELDS = re.compile(
-    rb'^\{"seq":(\d+),"time":([\d.e+-]+),"step":(\d+),"epoch":(\d+),"steps":(\d+),"images":(\d+),'
+    rb'^\{"seq":(\d{1,14}),"time":(\d{1,10}(?:\.\d+)?),"step":(\d{1,14}),"epoch":(\d{1,14}),'
+    rb'"steps":(\d{1,14}),"images":(\d{1,14}),'
     rb'"loss":([\d.e+-]+),"accuracy":([\d.e+-]+),"lr":([\d.e+-]+),"images_per_second":([\d.e+-]+),"kind":"step"\}$',
     re.MULTILINE,
 )
-"""A line as ``events.encode`` writes it; what differs, such as a loss that is not finite, is decoded in full."""
+"""A line as ``events.encode`` writes it; what differs, such as a loss that is not finite, is decoded in full.
+
+So is every number that has more digits: what has no more is within the limits of ``events``, as are sums of it.
+"""
 _Fields = tuple[bytes, ...]
 
 

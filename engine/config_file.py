@@ -122,7 +122,8 @@ def check(
         for section in sections:
             inner = table.setdefault(section, {})
             if not isinstance(inner, dict):
-                problems.append(Problem((key,), flag, f"{key} = {value!r}: {section} is a value, not a table"))
+                text = f"{key} = {_written(value)}: {section} is a value, not a table"
+                problems.append(Problem((key,), one_line(flag), one_line(text)))
                 break
             table = inner
         else:

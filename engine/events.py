@@ -285,7 +285,7 @@ class ControlApplied(Header):
     step: Int
     command: str
     """The control message's own tag, such as ``set_learning_rate``."""
-    value: float | int | None
+    value: float | Int | None
     source: str
     """Who asked, such as ``signal SIGTERM`` or ``viewer``."""
     id: str

@@ -97,11 +97,13 @@ def run_in_foreground(
     parent = os.getppid()
     keep_freed_memory()
     control = Control()
-    begun: list[tuple[RunDir, ControlFile]] = []
+    # Before anybody can see that it is alive, so that no message is missed.
+    begun = [(resume, ControlFile(resume.control))] if resume is not None else []
 
     def begin(run: RunDir) -> None:
         _log_to(run)
-        begun.append((run, ControlFile(run.control)))  # before the first event, so that no message is missed
+        if run is not resume:
+            begun.append((run, ControlFile(run.control)))
         if on_run_dir is not None:
             on_run_dir(run)
 
@@ -204,7 +206,7 @@ def _attend(
     Args:
         thread: trains.
         control: what is passed on goes there.
-        begun: gets the run once its folder is there.
+        begun: has the run once its folder is there.
         received: gets the signals that come.
         rank: which of several processes this is.
         parent: the process that started this one; a rank ends with it.
@@ -219,10 +221,10 @@ def _attend(
                 _end(_status_before_begin(received[0], rank))
         if rank is not None and os.getppid() != parent and not control.stop_wanted:
             control.send(StopNow(source="the end of its launcher"))
-        for run, messages in begun:  # none until the data is ready, then one
+        for run, messages in begun:  # where nothing is resumed, none until the data is ready
             for message in messages.read():
                 control.send(message)
-            if time.monotonic() - beaten >= HEARTBEAT_SECONDS:
+            if thread.run_dir is not None and time.monotonic() - beaten >= HEARTBEAT_SECONDS:
                 beaten = time.monotonic()
                 run.beat()
 

@@ -20,6 +20,7 @@ from engine.gradients import GradientMeter
 from engine.kernels.norm_relu import fuse
 from engine.models import build_initialised
 from engine.optim import build_optimiser, set_lr
+from engine.text import one_line
 from engine.weights.carry import carry, check_something_is_left
 
 if TYPE_CHECKING:
@@ -215,8 +216,9 @@ class Learner:
             checkpoint.restore_optimiser(self.optimiser, tensors)
             if self.average is not None:
                 self.average.load_state_dict(checkpoint.select(tensors, "average"))
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise WorldError(f"the checkpoint does not fit the network: {error}") from error
+        except (RuntimeError, ValueError, LookupError, TypeError) as error:
+            said = one_line(str(error), 300)  # quotes names of the file's
+            raise WorldError(f"the checkpoint does not fit the network: {said}") from error
 
     def _logits(self, x: Tensor) -> Tensor:
         if self._parallel is not None:

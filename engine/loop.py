@@ -162,7 +162,10 @@ class Trainer:
         self.learner.leave_group()
         # A GPU may hold half a step: it was given work beyond the one that failed.
         if self.device.type == "cpu" and self._last_saved != self.step:
-            yield from self._save("last")
+            try:
+                yield from self._save("last")
+            except Exception as failure:  # weights that are not finite, a full disk: run_finished comes all the same
+                return "failed", f"{reason}; saving step {self.step} failed: {advice.ending(self.config, failure)[1]}"
             reason += f"; saved as of step {self.step}, with the norm statistics of rank 0"
         return "failed", reason
 
@@ -227,10 +230,7 @@ class Trainer:
                 f"{scores.split} accuracy {scores.accuracy:.2%} reached the target of {train.target_accuracy:.2%}",
             )
         elif train.early_stopping and self._epochs_since_best >= train.early_stopping:
-            self._ending = (
-                "completed",
-                f"no better {scores.split} accuracy for {train.early_stopping} epochs",
-            )
+            self._ending = ("completed", f"no better {scores.split} accuracy for {train.early_stopping} epochs")
         elif self._stop_after_epoch is not None and self.epoch <= self.epochs:
             self._ending = ("stopped", f"stopped after epoch {self.epoch - 1} by {self._stop_after_epoch}")
 

@@ -139,6 +139,7 @@ class EngineThread(threading.Thread):
 
     def _train(self) -> None:
         # torch is imported here, in the thread, so that a caller's first frame does not wait for it.
+        from engine import advice
         from engine.data.sources import load
         from engine.devices import resolve, resolve_precision
         from engine.weights import load_weights
@@ -152,11 +153,12 @@ class EngineThread(threading.Thread):
             self._resume.acquire()
             self.run_dir = self._resume
         weights = None
-        with self._group.in_turn() if self._group is not None else contextlib.nullcontext():
-            if self.config.weights.source and self._resume is None:
-                weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))
-            dataset = self._load(load(self.config.data, self.config.train.seed))
-        trainer = self._trainer(dataset, weights)
+        with advice.made_ready():
+            with self._group.in_turn() if self._group is not None else contextlib.nullcontext():
+                if self.config.weights.source and self._resume is None:
+                    weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))
+                dataset = self._load(load(self.config.data, self.config.train.seed))
+            trainer = self._trainer(dataset, weights)
         del weights  # the network has a copy, which is the one that trains
         self._stop_if_any_asked()  # making it ready can have taken seconds
         self.begins = True
@@ -175,8 +177,6 @@ class EngineThread(threading.Thread):
         self._deliver(trainer.events(), first_seq)
 
     def _trainer(self, dataset: "Dataset", weights: "Weights | None") -> "Trainer":
-        import torch
-
         from engine.checkpoint import resumable
         from engine.loop import Trainer
 
@@ -185,15 +185,7 @@ class EngineThread(threading.Thread):
             from engine.parallel.resumed import from_rank_0
 
             resumed = from_rank_0(self._group, resumed)
-        try:
-            return Trainer(self.config, dataset, self.control, resumed, weights, self._group)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-                raise
-            raise WorldError(
-                "the network and the data do not fit into the device's memory; use a smaller network, "
-                f"--set data.residence=stream, or another --device ({one_line(str(error), 200)})"
-            ) from error
+        return Trainer(self.config, dataset, self.control, resumed, weights, self._group)
 
     def _load(self, loading: Generator[Progress, None, T]) -> T:
         """Make data or weights ready, telling the sinks how far that is."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from engine.errors import UserError
-from engine.text import one_line
+from engine.text import one_line, refuse_nothing
 from resnet_tui.session import has_terminal, open_dashboard
 
 _OPTIONS = {"RESNET_TUI_RUNS", "RESNET_TUI_ASCII"}
@@ -23,6 +23,7 @@ _OPTIONS = {"RESNET_TUI_RUNS", "RESNET_TUI_ASCII"}
 
 def main() -> NoReturn:
     """Run the program; a ``UserError`` becomes its message and its exit status."""
+    refuse_nothing(sys.stdout)
     alone = len(sys.argv) == 1 and not _OPTIONS & os.environ.keys()
     if alone and has_terminal():
         sys.exit(_guarded(lambda: open_dashboard(None, None, ascii_only=False)))

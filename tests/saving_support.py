@@ -17,6 +17,7 @@ from typing import Any
 
 from support import tiny, train
 
+from engine.checkpoint import load_checkpoint
 from engine.config import RunConfig
 from engine.errors import UserError
 from engine.events import Event, Step
@@ -240,6 +241,7 @@ def digests(run: RunDir) -> tuple[str, ...]:
 
 
 def _digest(checkpoint: Path) -> str:
+    load_checkpoint(checkpoint)  # what is hashed is there
     content = checkpoint.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     found: str = header["__metadata__"]["sha256"]

@@ -17,10 +17,10 @@ from rich.text import Text
 
 from engine.epochs import EpochRow
 from engine.events import ControlApplied, Evaluated, Event, ModelBuilt, Progress, Pruned, RunFinished, Warned
-from engine.sinks import live, report
+from engine.sinks import live, report, say_silent
 from engine.sinks.table import Table, fit
 from engine.summary import RunSummary
-from engine.text import one_line
+from engine.text import one_line, refuse_nothing
 
 REFRESH_SECONDS = 0.2
 """Between two pictures of the live view: drawing takes processor time from training."""
@@ -42,7 +42,7 @@ class ConsoleSink:
         clock: Callable[[], float] = time.time,
         say_resume: bool = True,
     ) -> None:
-        """Show a run on ``console``, which decides by its terminal how.
+        """Show a run on ``console``, which decides by its terminal how; what its encoding lacks is replaced.
 
         Args:
             console: where the table goes: standard output.
@@ -53,6 +53,8 @@ class ConsoleSink:
         """
         self._out = console
         self._messages = messages or Console(stderr=True)
+        for shown in (self._out, self._messages):
+            refuse_nothing(shown.file)
         self._summary = deepcopy(history) if history else RunSummary()
         self._clock = clock
         self._say_resume = say_resume
@@ -84,7 +86,8 @@ class ConsoleSink:
     def emit(self, event: Event) -> None:
         """Show what is new with ``event``.
 
-        Training goes on when nobody can be shown anything any more: a pipe's reader left, the terminal closed.
+        Training goes on when nobody can be shown anything any more: a pipe's reader left, the terminal closed, the
+        disk is full.
         """
         self._summary.apply(event)
         if self._gone:
@@ -92,8 +95,11 @@ class ConsoleSink:
         try:
             self._say(event)
             self._draw()
-        except (OSError, SystemExit):  # rich makes SystemExit of a broken pipe, after it silenced the console
+        except SystemExit:  # rich makes that of a broken pipe, after it silenced the console
             self._gone = True
+        except OSError as error:
+            self._gone = True
+            say_silent(error)
 
     def close(self) -> None:
         """Give the terminal back; may be called more than once, and without a ``run_finished``."""
@@ -175,21 +181,16 @@ class ConsoleSink:
                 grid = Grid.grid(padding=(0, 2, 0, 0))
                 grid.add_column(width=label_width, no_wrap=True)
                 grid.add_column(overflow="fold")
-                grid.add_row(Text(label, style), self._encodable(Text(value)))
+                grid.add_row(Text(label, style), Text(value))
                 self._out.print(grid)
             else:
                 self._print(Text.assemble((label.ljust(label_width), style), "  ", value))
 
     def _print(self, text: Text) -> None:
-        self._out.print(self._encodable(text), soft_wrap=True)
+        self._out.print(text, soft_wrap=True)
 
     def _note(self, message: str, style: str) -> None:
-        self._notes.print(self._encodable(Text(one_line(message), style)), soft_wrap=not self._live)
-
-    def _encodable(self, text: Text) -> Text:
-        """Replace what the console's encoding cannot write, such as a dot in ASCII."""
-        text.plain = text.plain.encode(self._out.encoding, "replace").decode(self._out.encoding)
-        return text
+        self._notes.print(Text(one_line(message), style), soft_wrap=not self._live)
 
 
 _OUTCOME_STYLES = {

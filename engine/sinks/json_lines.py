@@ -1,13 +1,15 @@
 """Events as lines of JSON on a stream, such as standard output, for another program to read."""
 
+import contextlib
 import os
 from typing import BinaryIO
 
 from engine.events import Event, encode
+from engine.sinks import say_silent
 
 
 class JsonLinesSink:
-    """Writes each event at once; once nobody reads any more, it stops writing and training goes on."""
+    """Writes each event at once; once that fails, it stops writing and training goes on."""
 
     def __init__(self, stream: BinaryIO) -> None:
         """Write to ``stream``, which stays the caller's to close."""
@@ -24,9 +26,11 @@ class JsonLinesSink:
         try:
             self._stream.write(line)
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
             _discard(self._stream)
             self._stream = None
+            if not isinstance(error, BrokenPipeError):  # whose reader wanted no more
+                say_silent(error)
 
     def close(self) -> None:
         """Write nothing more."""
@@ -34,11 +38,9 @@ class JsonLinesSink:
 
 
 def _discard(stream: BinaryIO) -> None:
-    """Let what ``stream`` still buffers go nowhere, or Python complains of the pipe again when it exits."""
-    try:
+    """Let what ``stream`` still buffers go nowhere, or Python complains again when it exits."""
+    with contextlib.suppress(OSError):  # not a file, such as a buffer in memory
         descriptor = stream.fileno()
-    except OSError:  # not a file, such as a buffer in memory
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

@@ -35,9 +35,7 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting: section.key=value. May be repeated.", metavar="KEY=VALUE"),
 ]
-Ascii = Annotated[
-    bool, typer.Option("--ascii", envvar="RESNET_TUI_ASCII", help="Draw with ASCII only.")
-]
+Ascii = Annotated[bool, typer.Option("--ascii", envvar="RESNET_TUI_ASCII", help="Draw with ASCII only.")]
 Flags = dict[str, tuple[str, Any]]
 """Dotted key to (the flag as the person wrote it, value)."""
 

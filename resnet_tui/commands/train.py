@@ -194,7 +194,7 @@ def _train(config: RunConfig, runs: Path, run: RunDir | None, *, as_json: bool) 
         from engine.host import run_in_foreground
         from engine.sinks.json_lines import JsonLinesSink
 
-        sinks: list[Sink] = [JsonLinesSink(sys.stdout.buffer)]
+        sinks: list[Sink] = [JsonLinesSink(sys.stdout.buffer)] if sys.stdout is not None else []  # None: closed
         return run_in_foreground(config, runs=runs, resume=run, sinks=sinks)
 
     from engine.headless import train_on_console

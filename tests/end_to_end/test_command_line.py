@@ -112,6 +112,12 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert all(command in text for command in ("train", "eval", "presets", "data", "runs", "doctor"))
 
 
+def test_what_the_encoding_of_the_output_lacks_is_replaced(tmp_path: Path) -> None:
+    shown = run_cli("shapes", "--depth", "8", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert shown.returncode == 0, shown.stderr
+    assert "3?3, 3?3 + identity" in shown.stdout
+
+
 def test_presets_prints_the_file_itself(cli: Cli, tmp_path: Path) -> None:
     text = cli("presets", "resnet20-cifar10", cwd=tmp_path).stdout
     assert text.startswith("# ResNet-20 on CIFAR-10 after He et al. 2015")

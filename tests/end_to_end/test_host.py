@@ -18,8 +18,9 @@ import engine
 from engine import events as ev
 from engine import order, run_dir
 from engine.config import RunConfig
-from engine.control import Pause, Resume, StopNow, post
+from engine.control import Control, Pause, Resume, StopNow, post
 from engine.event_log import EventReader, read_events
+from engine.host import run_in_foreground
 from engine.run_dir import RunDir
 
 LONG = {"train__epochs": 100_000, "telemetry__every_steps": 1}
@@ -218,6 +219,39 @@ def test_messages_from_another_process_are_obeyed_and_recorded(tmp_path: Path) -
     assert [e.command for e in recorded] == ["pause", "resume", "stop_now"]
     assert recorded[0].id == pause.id
     assert {e.source for e in recorded} == {"viewer"}
+
+
+def test_a_message_to_a_run_that_is_resumed_counts_while_its_data_is_made_ready(
+    finished: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is alive by then, so whoever looks at it can stop it."""
+    (whole,) = run_dir.iterate(finished.runs)
+    run = RunDir(tmp_path / "runs" / "again")
+    shutil.copytree(whole.path, run.path)
+    before = run.events.read_bytes()
+    passed_on = threading.Event()
+    send = Control.send
+
+    def sending(control: Control, message: Any) -> None:
+        send(control, message)
+        passed_on.set()
+
+    class Stops:
+        def emit(self, event: ev.Event) -> None:
+            assert isinstance(event, ev.Progress), "it trains"
+            if not passed_on.is_set():
+                assert run.is_alive()
+                post(run.control, StopNow(source="test"))
+                assert passed_on.wait(10)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(Control, "send", sending)
+    more = WHOLE.model_copy(update={"train": WHOLE.train.model_copy(update={"epochs": 3})})
+    assert run_in_foreground(more, runs=run.path.parent, resume=run, sinks=[Stops()]) == 0
+    assert run.events.read_bytes() == before
+    assert not run.is_alive()
 
 
 def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import multiprocessing
 import os
@@ -36,13 +37,22 @@ Breaking = Callable[[Learner], None]
 FROM_STEP = 3
 
 
-def together(config: RunConfig, runs: Path, breaking: Breaking | None = None) -> list[RunFinished]:
-    """Train in two processes, of which rank 1's learner is broken; return how each says that the run ended."""
+def together(
+    config: RunConfig, runs: Path, breaking: Breaking | None = None, first: Breaking | None = None
+) -> list[RunFinished]:
+    """Train in two processes, of which rank 1's learner is broken; return how each says that the run ended.
+
+    Args:
+        config: the run.
+        runs: the folder that gets it.
+        breaking: breaks rank 1's learner.
+        first: breaks rank 0's.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     pipes = [_processes.Pipe(duplex=False) for _ in range(2)]
     ranks = [
-        _processes.Process(target=_train, args=(number, port, config, runs, breaking if number else None, pipe))
+        _processes.Process(target=_train, args=(number, port, config, runs, breaking if number else first, pipe))
         for number, (_, pipe) in enumerate(pipes)
     ]
     for rank in ranks:
@@ -104,6 +114,17 @@ def fail(learner: Learner) -> None:
     after_passes(learner.model, "stem.conv", FROM_STEP, raise_error)
 
 
+def lose_finite_weights(learner: Learner) -> None:
+    learner.is_finite = lambda: False  # type: ignore[method-assign]
+
+
+def lose_folder(learner: Learner) -> None:
+    def fails() -> Any:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "last.safetensors")
+
+    learner.tensors = fails  # type: ignore[method-assign]
+
+
 TWO = tiny(train__processes=2, train__precision="float32", telemetry__every_steps=1)
 
 
@@ -123,6 +144,19 @@ def test_an_error_of_one_rank_is_the_reason_and_the_last_step_is_saved(tmp_path:
     assert first.reason.startswith(f"rank 1 on {socket.gethostname()}: ValueError: something odd; saved as of step 3")
     _, state = load_checkpoint(find(tmp_path, "last").last)
     assert state.step == first.steps == FROM_STEP
+
+
+@pytest.mark.parametrize(
+    ("losing", "why"),
+    [(lose_finite_weights, "the weights became infinite"), (lose_folder, "last.safetensors: No such file")],
+)
+def test_a_last_step_that_cannot_be_saved_is_told_in_the_last_event(
+    tmp_path: Path, losing: Breaking, why: str
+) -> None:
+    first, _ = together(TWO, tmp_path, fail, losing)
+    assert first.outcome == "failed"
+    assert f"ValueError: something odd; saving step 3 failed: {why}" in first.reason
+    assert list(read_events(find(tmp_path, "last").events))[-1].kind == "run_finished"
 
 
 def test_everything_else_is_as_in_one_process_too(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from support import Cli
 
 import resnet_tui.serve
 from resnet_tui.serve.environment import scrubbed
+from resnet_tui.serve.server import Site
 
 SECRET = "a token of the shell"
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -52,10 +53,11 @@ class Served:
         connection.close()
         return answer.status, answer.headers, text
 
-    def connect(self, **headers: str) -> int:
-        """Ask for a WebSocket; return the status."""
+    def connect(self, path: str = "", **headers: str) -> int:
+        """Ask for a WebSocket, the page's own where no ``path`` is given; return the status."""
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
-        return self.get(f"{self.path}ws", **upgrade, Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==", **headers)[0]
+        key = "AAAAAAAAAAAAAAAAAAAAAA=="
+        return self.get(path or f"{self.path}ws", **upgrade, Sec_WebSocket_Key=key, **headers)[0]
 
     def dashboards(self) -> list[psutil.Process]:
         """Return the processes of its pages."""
@@ -171,7 +173,14 @@ def test_without_the_pages_own_origin_or_its_key_there_is_no_dashboard(served: S
     assert served.get(f"{served.path}ws", Origin=f"http://{served.host}")[0] == 400  # no WebSocket
     for path in ("/ws", "/x/ws", served.path[:-2] + "/", f"/download{served.path}", "/static/", "/assets/../page.py"):
         assert served.get(path)[0] in {403, 404}, path
+        assert served.connect(path, Origin=f"http://{served.host}") in {403, 404}, path
     assert served.dashboards() == []
+
+
+def test_every_server_has_a_key_of_its_own() -> None:
+    addresses = {Site(["true"], 1).address for _ in range(8)}
+    assert len(addresses) == 8
+    assert all(len(urlsplit(address).path) > 20 for address in addresses)
 
 
 def test_only_this_machine_is_listened_to(served: Served) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 import torch
@@ -16,10 +18,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from support import of, outcome, tiny, train
 
+from engine import checkpoint
 from engine.checkpoint import Tensors, TrainState, load_checkpoint
 from engine.errors import WorldError
 from engine.event_log import read_events
 from engine.events import CheckpointSaved, Event, RunStarted, Warned
+from engine.regular import open_regular
 from engine.run_dir import RunDir, iterate
 
 if TYPE_CHECKING:
@@ -239,3 +243,28 @@ def test_where_nothing_good_is_left_the_run_says_so_and_every_file_stays(
         resumed(run)
     assert {path: path.read_bytes() for path in run.checkpoints.iterdir()} == before
     assert list(read_events(run.events)) == list(read_events(snapshots[-2].events))
+
+
+def test_what_cannot_be_read_at_this_moment_is_not_taken_for_damaged(
+    snapshots: list[RunDir], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(snapshots[-2], tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.checkpoints.iterdir()}
+    for error, said in (
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+        (MemoryError(), "memory"),
+    ):
+
+        def fails(path: Path, error: Exception = error) -> BinaryIO:
+            if path == run.last:
+                raise error
+            return open_regular(path)
+
+        monkeypatch.setattr(checkpoint, "open_regular", fails)
+        with pytest.raises(WorldError, match=rf"last.safetensors: cannot be read: .*{said}"):
+            resumed(run)
+        assert {path: path.read_bytes() for path in run.checkpoints.iterdir()} == before
+    monkeypatch.undo()
+    events = resumed(run)
+    assert not of(events, Warned)
+    assert of(events, RunStarted)[0].resumed_at == position_of(snapshots[-2], run.last)

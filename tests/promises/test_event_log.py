@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from made_run import MadeRun
 from runs_support import keep
 from support import train
 
@@ -31,7 +32,7 @@ from resnet_tui.run.state import RunState
 from resnet_tui.view import View
 
 if TYPE_CHECKING:
-    from support import Cases
+    from support import Cases, Cli
 
 IRIS = {
     "name": "iris",
@@ -111,7 +112,7 @@ def test_a_log_that_stops_at_any_byte_is_read_up_to_there_and_gone_on_with(
 NUMBERS = [
     *b"-1 0 0.5 1e308 -1e308 1e400 1e-320 1e11 9223372036854775807 -9223372036854775808".split(),
     *b'NaN "NaN" "Infinity" "-Infinity" true null "" [] "7"'.split(),
-    *(b"1" + b"0" * 30, b"1" * 5000),
+    *(b"1" + b"0" * 30, b"1" + b"0" * 400, b"1" * 5000),  # the second is a number that no float can hold
 ]
 JUNK = [
     *(b"", b"{}", b"null", b"\r", b"\xff\xfe\x00", b"\x1b]52;c;aGk=\x07", b'{"kind":"step"}'),
@@ -173,10 +174,7 @@ def is_subsequence(wanted: Iterable[Event], found: Iterable[Event]) -> bool:
 def test_whatever_happens_to_its_lines_every_other_event_is_read_and_nothing_fails(
     whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: Cases, figure: Callable[[str], None]
 ) -> None:
-    # So that this log counts as a long one, and its lines end in other pieces than they are read in.
-    monkeypatch.setattr(event_log, "_PLAIN_BYTES", 1 << 12)
-    monkeypatch.setattr(event_log, "_END_BYTES", 1 << 10)
-    monkeypatch.setattr(event_log, "_CHUNK", 1 << 11)
+    count_as_long(monkeypatch)
     run = keep(tmp_path, "run", [])
     chance, count, lost = random.Random(4), cases(1000, 20_000), 0
     written = {line: decode_line(line) for line in whole.splitlines()}
@@ -201,6 +199,33 @@ def test_whatever_happens_to_its_lines_every_other_event_is_read_and_nothing_fai
                 assert_drawn(state)
         assert_listed(run, events)
     figure(f"{count:,} damaged logs read: {lost:,} lines counted as damaged, every other event found")
+
+
+def count_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every log here count as a long one, with lines that end in other pieces than they are read in."""
+    monkeypatch.setattr(event_log, "_PLAIN_BYTES", 1 << 12)
+    monkeypatch.setattr(event_log, "_END_BYTES", 1 << 10)
+    monkeypatch.setattr(event_log, "_CHUNK", 1 << 11)
+
+
+@pytest.mark.parametrize("field", ["seq", "time", "step", "epoch", "steps", "images"])
+def test_a_damaged_reading_of_a_long_log_costs_only_itself(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    """Neighbouring readings of a long log are read as one, of which a single one may not spoil the others."""
+    count_as_long(monkeypatch)
+    run, _ = (keep(tmp_path / "runs", name, MadeRun(9).whole([0.5] * 9), MadeRun(9)) for name in "ab")
+    lines = run.events.read_bytes().splitlines(keepends=True)
+    readings = [at for at, line in enumerate(lines) if b'"kind":"step"' in line]
+    for at, value in zip(readings[15::20], (b"1" + b"0" * 400, b"1e300", b"1" + b"0" * 30), strict=False):
+        lines[at] = re.sub(rb'"%b":[\d.]+' % field.encode(), b'"%b":%b' % (field.encode(), value), lines[at])
+    run.events.write_bytes(b"".join(lines))
+    events = list(EventReader(run.events, condense=True).read())
+    assert len(events) < len(lines) - 20, "none were read as one"
+    assert sum(event.steps for event in events if isinstance(event, Step)) == len(readings) - 3
+    for command in (("report", "a"), ("report", "a", "--format", "html"), ("compare", "a", "b", "--print")):
+        said = cli(*command)
+        assert (said.returncode, said.stderr) == (0, "")
 
 
 def folded(events: list[Event]) -> RunState:

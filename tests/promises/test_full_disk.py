@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from saving_support import Background, digests, in_a_process, only_run
-from support import of
+from support import of, tiny
+from terminal_support import resnet_tui
 
 from engine.checkpoint import load_checkpoint
+from engine.config_file import to_toml
 from engine.event_log import EventReader
 from engine.events import CheckpointSaved, Event, RunFinished, Step, Warned
 from engine.run_dir import RunDir
@@ -125,7 +127,7 @@ def test_a_stop_ends_the_waiting_and_the_run_can_be_resumed(
         assert_paused(run, process, "No space left on device")
         began = time.monotonic()
         process.send(signal.SIGTERM)
-        process.status()
+        assert process.status() == 1, "nothing could be saved"
         seconds = time.monotonic() - began
     assert_whole(run)
     assert not run.is_alive()
@@ -191,3 +193,21 @@ def test_a_file_that_may_not_grow_pauses_the_run_until_it_may(
         assert process.status() == 0
     assert_the_same(run, left_alone)
     figure(f"a file size limit was told of after {seconds:.1f} s; without it the run ended with the same hashes")
+
+
+# What only shows the run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flag", "to"), [("--json", ">/dev/full"), ("--json", ">&-"), ("--headless", ">/dev/full")])
+def test_a_run_ends_well_whatever_becomes_of_what_shows_it(tmp_path: Path, flag: str, to: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    preset = tmp_path / "preset.toml"
+    preset.write_text(to_toml(tiny()))
+    command = resnet_tui("train", flag, "--preset", str(preset), "--runs-dir", str(tmp_path / "runs"))
+    shown = subprocess.run(["sh", "-c", f'exec "$@" {to}', "sh", *command], stderr=subprocess.PIPE, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr.count("No space left on device") == ("full" in to), shown.stderr
+    run = only_run(tmp_path)
+    assert_whole(run)
+    assert of(EventReader(run.events).read(), RunFinished)[-1].outcome == "completed"

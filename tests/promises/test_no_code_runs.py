@@ -208,10 +208,11 @@ def test_files_of_weights_and_batches_run_nothing(
                 loaded(dataset="cifar10", dir=archive.parent)
             tried += 1
         assert not canary.exists()
-    for command in (("eval", str(file), "--dataset", "digits"), ("train", "--headless", "--init", str(file))):
+    for command in (("eval", str(file), "--dataset", "digits"), ("train", "--headless", "--weights", str(file))):
         said = cli(*command)
         assert said.returncode in {1, 2}
         assert "Traceback" not in said.stderr
+        assert "weights.pt" in said.stderr
     assert not canary.exists()
     figure(f"0 of {tried} hostile pickles ran, {len(tricks(canary))} tricks")
 

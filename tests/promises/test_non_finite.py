@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from support import of, outcome, tiny, train
+from support import Cli, of, outcome, tiny, train
 from torch import Tensor, nn
 
 from engine import run_dir
 from engine.checkpoint import load_checkpoint
 from engine.config import RunConfig
+from engine.config_file import to_toml
 from engine.control import Control
+from engine.data import sources
 from engine.data.sources import load
 from engine.diagnosis import Guard, LossWatch
 from engine.events import Event, Step
@@ -158,12 +160,15 @@ def test_the_guard_holds_the_optimiser_back_from_then_on(kind: str) -> None:
     assert guard.first_step() == 1
 
 
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+    MemoryError(),
+)
+
+
 def test_out_of_memory_says_what_to_make_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
-        MemoryError(),
-    ):
+    for error in OUT_OF_MEMORY:
 
         def fails(*_: object, error: Exception = error) -> None:
             raise error
@@ -175,3 +180,27 @@ def test_out_of_memory_says_what_to_make_smaller(monkeypatch: pytest.MonkeyPatch
             "halve it with --batch-size 8, or split each batch with --set optim.accumulate=2"
             in outcome(events).reason
         )
+
+
+def test_what_does_not_fit_into_memory_before_a_run_begins_is_one_message(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = tmp_path / "preset.toml"
+    preset.write_text(to_toml(tiny()))
+    for error in OUT_OF_MEMORY:
+
+        def fails(*_: object, error: Exception = error) -> None:
+            raise error
+
+        for place in ("data", "network"):
+            with monkeypatch.context() as patch:
+                if place == "data":
+                    patch.setitem(sources._LOADERS, "synthetic", fails)
+                else:
+                    patch.setattr(Learner, "__init__", fails)
+                ended = cli("train", "--headless", "--preset", str(preset))
+            assert ended.returncode == 1
+            said = [line for line in ended.stderr.splitlines() if not line.startswith("making")]
+            assert len(said) == 1, "no traceback"
+            assert said[0].startswith("error: the network and the data do not fit into memory; use a smaller network")
+    assert not (tmp_path / "runs").exists()

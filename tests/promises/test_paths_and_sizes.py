@@ -91,7 +91,7 @@ def kinds(size: int) -> Iterator[Case]:
         "config/presets/mine.toml": (("presets", "mine"), ("train", "--headless", "--preset", "mine")),
         "weights.pt": (
             ("eval", "weights.pt", "--dataset", "digits"),
-            ("train", "--headless", "--init", "weights.pt"),
+            ("train", "--headless", "--weights", "weights.pt"),
         ),
         "data/cifar-10-python.tar.gz": (("train", "--headless", "--dataset", "cifar10", "--data-dir", "data"),),
         "data/cifar-10-batches-py/data_batch_1": (("data", "verify", "cifar10", "--data-dir", "data"),),
@@ -229,7 +229,7 @@ def names() -> Iterator[Case]:
         commands = (("train", "--headless", f"--resume={name}"), ("eval", "--", name), ("watch", "--", name),
                     ("replay", "--", name), ("export", "--", name), ("presets", "--", name),
                     ("train", "--headless", f"--preset={name}"), ("train", "--headless", "--set", f"name={name}"),
-                    ("train", "--headless", "--init", name))  # fmt: skip
+                    ("train", "--headless", "--weights", name))  # fmt: skip
         yield Case(f"{name[:30]!r}", nothing.make, commands if name else commands[1:5])
 
 
@@ -266,12 +266,13 @@ def _listing(folder: Path) -> set[str]:
 
 
 def _is_wrong(said: Said, allowed: frozenset[int]) -> bool:
-    """Whether a command hung, broke down, said nothing, or more than a person reads."""
+    """Whether a command hung, broke down, said nothing, more than a person reads, or has no such option at all."""
     lines = said.errors.splitlines()
     is_quiet = bool(lines) or said.status == 0
     return (
         said.status not in allowed
         or "Traceback" in said.errors
+        or "No such option" in said.errors
         or not is_quiet
         or len(said.errors) > 3500
         or said.memory > MOST_MEMORY

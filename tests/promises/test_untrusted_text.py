@@ -21,6 +21,7 @@ from terminal_support import Terminal, resnet_tui
 from textual.pilot import Pilot
 from tui_support import dashboard, until
 
+from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.config_file import to_toml
 from engine.data.listing import list_images
 from engine.events import Event, Warned, decode, encode
@@ -229,7 +230,7 @@ def test_commands(tmp_path: Path, cases: Cases, cli: Cli, figure: Callable[[str]
             ("train", "--headless", "--set", f"optim.{name}=1"),
             ("train", "--headless", "--dataset", name),
             ("train", "--headless", "--data-dir", name, "--dataset", "imagefolder"),
-            ("train", "--headless", "--init", name),
+            ("train", "--headless", "--weights", name),
             ("export", str(runs[0].path), "--format", name),
             ("shapes", "--explain", name),
             ("shapes", "--input", name),
@@ -238,6 +239,7 @@ def test_commands(tmp_path: Path, cases: Cases, cli: Cli, figure: Callable[[str]
         ):
             result = cli(*command, cwd=folder, RESNET_TUI_CONFIG=folder / "config")
             assert "Traceback" not in result.stderr, (command, result.stderr)
+            assert ("No such option" in result.stderr) == (command[-1] == f"--no-{name}"), (command, result.stderr)
             for text in (result.stdout, result.stderr):
                 assert commands(text.encode(errors="surrogateescape")) <= {b"\n", b"\t"}, (command, text)
             assert "--json" not in command or result.stdout.isascii()
@@ -246,10 +248,21 @@ def test_commands(tmp_path: Path, cases: Cases, cli: Cli, figure: Callable[[str]
 
 
 def test_an_error_quotes_arguments_in_plain_text(cli: Cli) -> None:
-    for arguments in (("runs", "--no-\u200b"), ("no\u202esuch",), ("data", "--\ufeff"), ("--\x9b31m",)):
+    table = ("train", "--headless", "--set", "model.arch.\x1b]0;pwn\x07x=1")
+    for arguments in (("runs", "--no-\u200b"), ("no\u202esuch",), ("data", "--\ufeff"), ("--\x9b31m",), table):
         result = cli(*arguments)
         assert result.returncode == 2
         assert commands(result.stderr.encode()) <= {b"\n"}
+
+
+def test_names_in_a_checkpoint_are_quoted_in_plain_text(trained_run: RunDir, cli: Cli) -> None:
+    tensors, state = load_checkpoint(trained_run.last)
+    for name in ("model.\x1b]0;PWN\x07", "optim.99.\x9b31m", "optim.\u202ex.y"):
+        save_checkpoint(trained_run.last, tensors | {name: tensors["model.head.linear.bias"].clone()}, state)
+        result = cli("train", "--headless", "--resume", str(trained_run.path), "--epochs", "9")
+        assert result.returncode == 1
+        assert "the checkpoint does not fit the network" in result.stderr
+        assert commands(result.stderr.encode(errors="surrogateescape")) <= {b"\n"}
 
 
 def _hostile_pictures(folder: Path, hostile: Hostile) -> Path:

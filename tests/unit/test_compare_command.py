@@ -13,9 +13,10 @@ from runs_support import HOSTILE, keep
 from typer.testing import CliRunner, Result
 
 from engine.errors import UserError, WorldError
-from engine.events import Event, RunStarted
+from engine.events import Event, RunStarted, Step
 from engine.run_dir import RunDir
 from resnet_tui.cli import app
+from resnet_tui.run.state import RunState
 
 
 def compare(runs: Path, *arguments: str) -> Result:
@@ -155,3 +156,19 @@ def test_many_runs_stand_below_each_other_where_they_do_not_fit(tmp_path: Path) 
     assert len(seeds) > 1
     assert [seed for part in seeds for seed in part] == [str(number) for number in range(12)]
     assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.usefixtures("pair")
+def test_an_event_whose_numbers_no_arithmetic_takes_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = RunState.apply
+
+    def refusing(state: RunState, event: Event) -> None:
+        if isinstance(event, Step) and event.step == 3:
+            raise OverflowError
+        apply(state, event)
+
+    monkeypatch.setattr(RunState, "apply", refusing)
+    found = rows(compare(tmp_path, "first", "second").stdout)
+    assert found["best test"] == ["best", "test", "75.00", "%", "87.50", "%", "✓"]

@@ -200,12 +200,16 @@ def test_text_from_outside_cannot_steer_the_terminal() -> None:
 
 
 def test_an_ascii_console_is_written_to_all_the_same() -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    sink = ConsoleSink(Console(file=stream), messages=Console(file=stream))
-    sink.set_run(Path("runs/größe"))
-    feed(sink, MadeRun(1).whole([0.5]))
-    stream.seek(0)
-    assert "runs/gr??e" in stream.read()
+    for terminal in (False, True):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        console = Console(file=stream, force_terminal=terminal, width=80, _environ={"TERM": "xterm-256color"})
+        sink = ConsoleSink(console, messages=console)
+        sink.set_run(Path("runs/größe"))
+        feed(sink, [Progress(activity="reading the images of größe", done=1, total=2), *MadeRun(1).whole([0.5])])
+        stream.seek(0)
+        text = plain(stream.read())
+        assert "runs/gr??e" in text
+        assert ("reading the im?" if terminal else "reading the images of gr??e: 1 of 2") in text, "a label is cut"
 
 
 # The console, a terminal ----------------------------------------------------------------------------------------
