@@ -1,12 +1,17 @@
 """Ends the dashboard in order, whatever asks it to end and whenever, and minds being stopped and continued.
 
-Textual takes the terminal before an app can do anything, and its own handling of SIGCONT is for a stop that it saw
-coming: after any other it would start its threads twice and never end.
+Textual takes the terminal before an app can do anything. Its own handling of stops gives the terminal up and takes it
+back inside the handlers themselves, so that one signal which comes while another is handled leaves the two halves
+mixed, and it takes every continuation for the end of a stop that it saw coming. Here handlers only note what came;
+the event loop acts on it.
 """
 
+import asyncio
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -26,7 +31,7 @@ class Signals:
         """Take the signals that end a program, before the terminal is taken."""
         self._app = app
         self._early: int | None = None
-        self._mounted = self._stopped = self._leaving = False
+        self._mounted = self._suspended = self._leaving = False
         for name in _ENDING:
             if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, self._end)
@@ -36,10 +41,10 @@ class Signals:
         self._mounted = True
         if self._early is not None:
             self._leave(self._early)
-        if hasattr(signal, "SIGTSTP"):
-            self._stop, self._go_on = signal.getsignal(signal.SIGTSTP), signal.getsignal(signal.SIGCONT)
-            signal.signal(signal.SIGTSTP, self._stops)
-            signal.signal(signal.SIGCONT, self._continues)
+        if hasattr(signal, "SIGTSTP") and callable(signal.getsignal(signal.SIGTSTP)):  # else Textual cannot suspend
+            loop = asyncio.get_running_loop()
+            signal.signal(signal.SIGTSTP, _later(loop, self._suspend))
+            signal.signal(signal.SIGCONT, _later(loop, self._look_again))
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         if self._mounted:
@@ -56,16 +61,33 @@ class Signals:
         last.start()
         self._app.call_later(self._app.exit, return_code=128 + number)
 
-    def _stops(self, number: int, frame: FrameType | None) -> None:
-        self._stopped = True
-        if callable(self._stop):
-            self._stop(number, frame)
-
-    def _continues(self, number: int, frame: FrameType | None) -> None:
-        if not in_foreground():  # there is nothing to draw on
+    def _suspend(self) -> None:
+        """Give the terminal up, stop, and take it back once this is continued where there is something to draw on."""
+        if self._suspended:
+            return
+        self._suspended = True
+        # Until then a stop means nothing: the guardian sends one to the whole job, this process among it.
+        heeded = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        with self._app.suspend():
             os.kill(os.getpid(), signal.SIGSTOP)
-        elif self._stopped and callable(self._go_on):
-            self._stopped = False
-            self._go_on(number, frame)
-        else:
-            self._app.call_later(self._app.refresh, layout=True)
+            _stop_in_background()
+        signal.signal(signal.SIGTSTP, heeded)
+        self._suspended = False
+
+    def _look_again(self) -> None:
+        """Draw anew after a stop that could not be seen coming; not in the background."""
+        _stop_in_background()
+        self._app.refresh(layout=True)
+
+
+def _later(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the session has ended
+            loop.call_soon_threadsafe(act)
+
+    return handle
+
+
+def _stop_in_background() -> None:
+    while not in_foreground():
+        os.kill(os.getpid(), signal.SIGSTOP)
