@@ -9,7 +9,7 @@ from textual.binding import ActiveBinding, Binding
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
-from tui_support import text_of
+from tui_support import text_of, until
 
 from resnet_tui.screens.ask_value import AskValue
 from resnet_tui.screens.confirm import Choice, Confirm
@@ -76,6 +76,18 @@ def test_keys_answer(keys: list[str], answer: str | None, size: tuple[int, int])
 
 def test_enter_takes_the_default_and_other_letters_nothing() -> None:
     assert answers(confirm("stay"), lambda pilot: pilot.press("z", "1", "enter")) == ["stay"]
+
+
+def test_a_second_answer_in_the_same_moment_closes_nothing_more() -> None:
+    question = confirm()
+
+    async def twice(pilot: Pilot[None]) -> None:
+        below = pilot.app.screen_stack[0]
+        question.dismiss("leave")
+        question.dismiss("stay")
+        await until(pilot, lambda: pilot.app.screen is below)
+
+    assert answers(question, twice) == ["leave"]
 
 
 def test_a_click_answers() -> None:
