@@ -31,7 +31,7 @@ class Signals:
         """Take the signals that end a program, before the terminal is taken."""
         self._app = app
         self._early: int | None = None
-        self._mounted = self._suspended = self._leaving = False
+        self._mounted = self._leaving = False
         for name in _ENDING:
             if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, self._end)
@@ -63,16 +63,12 @@ class Signals:
 
     def _suspend(self) -> None:
         """Give the terminal up, stop, and take it back once this is continued where there is something to draw on."""
-        if self._suspended:
-            return
-        self._suspended = True
         # Until then a stop means nothing: the guardian sends one to the whole job, this process among it.
-        heeded = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         with self._app.suspend():
             os.kill(os.getpid(), signal.SIGSTOP)
             _stop_in_background()
-        signal.signal(signal.SIGTSTP, heeded)
-        self._suspended = False
+        signal.signal(signal.SIGTSTP, before)
 
     def _look_again(self) -> None:
         """Draw anew after a stop that could not be seen coming; not in the background."""
