@@ -160,8 +160,9 @@ class Trainer:
                 group.leave_word(reason)
             return outcome, reason
         self.learner.leave_group()
-        # A GPU may hold half a step: it was given work beyond the one that failed.
-        if self.device.type == "cpu" and self._last_saved != self.step:
+        if self._last_saved == self.step:
+            reason += f"; saved as of step {self.step}"
+        elif self.device.type == "cpu":  # a GPU may hold half a step: it was given work beyond the one that failed
             try:
                 yield from self._save("last")
             except Exception as failure:  # weights that are not finite, a full disk: run_finished comes all the same

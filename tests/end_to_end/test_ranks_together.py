@@ -114,6 +114,14 @@ def fail(learner: Learner) -> None:
     after_passes(learner.model, "stem.conv", FROM_STEP, raise_error)
 
 
+def fail_evaluating(learner: Learner) -> None:
+    def hook(module: nn.Module, _inputs: Any, _output: Tensor) -> None:
+        if not module.training:
+            raise ValueError("something odd")
+
+    learner.model.get_submodule("stem.conv").register_forward_hook(hook)
+
+
 def lose_finite_weights(learner: Learner) -> None:
     learner.is_finite = lambda: False  # type: ignore[method-assign]
 
@@ -144,6 +152,13 @@ def test_an_error_of_one_rank_is_the_reason_and_the_last_step_is_saved(tmp_path:
     assert first.reason.startswith(f"rank 1 on {socket.gethostname()}: ValueError: something odd; saved as of step 3")
     _, state = load_checkpoint(find(tmp_path, "last").last)
     assert state.step == first.steps == FROM_STEP
+
+
+def test_what_was_saved_before_a_rank_is_lost_is_told_too(tmp_path: Path) -> None:
+    first, _ = together(TWO, tmp_path, fail_evaluating)
+    assert first.outcome == "failed"
+    assert first.reason.endswith("ValueError: something odd; saved as of step 5")
+    assert load_checkpoint(find(tmp_path, "last").last)[1].step == first.steps == 5
 
 
 @pytest.mark.parametrize(
