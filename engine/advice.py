@@ -48,11 +48,14 @@ def ending(config: RunConfig, error: Exception) -> tuple[Outcome, str]:
 
 
 @contextlib.contextmanager
-def made_ready() -> Iterator[None]:
-    """Say what to make smaller where the data, the weights or the network do not fit into memory before a run begins.
+def memory_suffices(smaller: str = "use a smaller network") -> Iterator[None]:
+    """Say what to make smaller where the network and the data do not fit into memory, outside the steps of a run.
+
+    Args:
+        smaller: what helps first.
 
     Raises:
-        WorldError: they do not.
+        WorldError: they do not fit.
     """
     try:
         yield
@@ -60,7 +63,7 @@ def made_ready() -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         raise WorldError(
-            "the network and the data do not fit into memory; use a smaller network, fewer or smaller images, "
+            f"the network and the data do not fit into memory; {smaller}, fewer or smaller images, "
             f"--set data.residence=stream, or another --device ({one_line(str(error) or 'no memory', 200)})"
         ) from error
 

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from engine.advice import memory_suffices
 from engine.checkpoint import Tensors, TrainState, load_checkpoint, select
 from engine.config import RunConfig, WeightsConfig
 from engine.data.dataset import Dataset, Samples
@@ -24,6 +25,8 @@ from engine.weights.carry import Carried, carry
 
 Which = Literal["best", "last"]
 SavedSplit = Literal["test", "val"]
+SMALLER = "use a smaller --set train.eval_batch_size"
+"""What helps first where memory does not suffice."""
 Scored = Generator[Progress, None, tuple[Evaluated, tuple[str, ...]]]
 """Yields progress, returns scores and class names."""
 PROGRESS_SECONDS = 0.25
@@ -40,7 +43,7 @@ def evaluate_run(run: RunDir, config: RunConfig, which: Which, split: SavedSplit
 
     Raises:
         UserError: the run has no such checkpoint, or the data no such split or other classes.
-        WorldError: the checkpoint is damaged.
+        WorldError: the checkpoint is damaged; it, or the data, does not fit into memory.
     """
     path = run.best if which == "best" else run.last
     if not path.exists():
@@ -48,17 +51,18 @@ def evaluate_run(run: RunDir, config: RunConfig, which: Which, split: SavedSplit
         exists = (run.last if which == "best" else run.best).exists()
         hint = f"use --checkpoint {other}" if exists else "the first is saved at the end of an epoch"
         raise UserError(f"run {run.name} has no {which} checkpoint yet; {hint}")
-    tensors, state = load_checkpoint(path)
-    dataset = yield from load(config.data, config.train.seed)
-    if dataset.classes != state.classes:
-        raise UserError(
-            f"the data has other classes than the run was trained on ({len(dataset.classes)} and "
-            f"{len(state.classes)}); give the folder it was trained on with --data-dir"
-        )
-    device = resolve(config.train.device)
-    model = on_device(_model(tensors, state, dataset), device)
-    epoch = state.best.epoch if which == "best" and state.best else state.epoch
-    scores = yield from _score(model, dataset, split, config, device, step=state.step, epoch=epoch)
+    with memory_suffices(SMALLER):
+        tensors, state = load_checkpoint(path)
+        dataset = yield from load(config.data, config.train.seed)
+        if dataset.classes != state.classes:
+            raise UserError(
+                f"the data has other classes than the run was trained on ({len(dataset.classes)} and "
+                f"{len(state.classes)}); give the folder it was trained on with --data-dir"
+            )
+        device = resolve(config.train.device)
+        model = on_device(_model(tensors, state, dataset), device)
+        epoch = state.best.epoch if which == "best" and state.best else state.epoch
+        scores = yield from _score(model, dataset, split, config, device, step=state.step, epoch=epoch)
     return scores, dataset.classes
 
 
@@ -75,8 +79,10 @@ def evaluate_weights(
 
     Raises:
         UserError: they do not fit the data, or tensors are missing or left over.
+        WorldError: they, or the data, do not fit into memory.
     """
-    dataset = yield from load(config.data, config.train.seed)
+    with memory_suffices(SMALLER):
+        dataset = yield from load(config.data, config.train.seed)
     if weights.classes != len(dataset.classes):
         raise UserError(
             f"{one_line(weights.source)} tells {weights.classes} classes apart and {config.data.dataset} has "
@@ -92,10 +98,13 @@ def evaluate_weights(
             f"{one_line(weights.source)} takes {weights.channels} channels or features and {config.data.dataset} has "
             f"{dataset.shape[0]}; choose another --dataset"
         )
-    device = resolve(config.train.device)
-    model = build_initialised(weights.model, dataset.shape, weights.classes, config.train.seed, torch.device("cpu"))
-    carried = carry(model, weights, WeightsConfig(source=weights.source, allow_partial=allow_partial))
-    scores = yield from _score(on_device(model, device), dataset, split, config, device, step=0, epoch=0)
+    with memory_suffices(SMALLER):
+        device = resolve(config.train.device)
+        model = build_initialised(
+            weights.model, dataset.shape, weights.classes, config.train.seed, torch.device("cpu")
+        )
+        carried = carry(model, weights, WeightsConfig(source=weights.source, allow_partial=allow_partial))
+        scores = yield from _score(on_device(model, device), dataset, split, config, device, step=0, epoch=0)
     return scores, dataset.classes, carried
 
 

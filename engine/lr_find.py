@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
 
+from engine import advice
 from engine.allocator import keep_freed_memory
 from engine.config import RunConfig
 from engine.data import sources
@@ -29,13 +30,15 @@ def load_and_find_lr(config: RunConfig, test: RangeTest, runs: Path) -> Generato
 
     Raises:
         UserError: such a run cannot begin, or its data is not there.
-        WorldError: what cannot be read or downloaded; the first loss is not finite.
+        WorldError: what cannot be read or downloaded, or does not fit into memory; the first loss is not finite.
     """
     sources.check(config.data)
     keep_freed_memory()
-    weights = (yield from load_weights(config.weights.source, runs)) if config.weights.source else None
-    dataset = yield from sources.load(config.data, config.train.seed)
-    yield from find_lr(config, dataset, test, weights)
+    half = max(2, config.train.batch_size // 2)
+    with advice.memory_suffices(f"use --batch-size {half}, a smaller network"):
+        weights = (yield from load_weights(config.weights.source, runs)) if config.weights.source else None
+        dataset = yield from sources.load(config.data, config.train.seed)
+        yield from find_lr(config, dataset, test, weights)
 
 
 def find_lr(

@@ -153,7 +153,7 @@ class EngineThread(threading.Thread):
             self._resume.acquire()
             self.run_dir = self._resume
         weights = None
-        with advice.made_ready():
+        with advice.memory_suffices():
             with self._group.in_turn() if self._group is not None else contextlib.nullcontext():
                 if self.config.weights.source and self._resume is None:
                     weights = self._load(load_weights(self.config.weights.source, self._runs or DEFAULT_RUNS))

@@ -12,7 +12,7 @@ import torch
 from support import Cli, of, outcome, tiny, train
 from torch import Tensor, nn
 
-from engine import run_dir
+from engine import evaluate_saved, run_dir
 from engine.checkpoint import load_checkpoint
 from engine.config import RunConfig
 from engine.config_file import to_toml
@@ -204,3 +204,30 @@ def test_what_does_not_fit_into_memory_before_a_run_begins_is_one_message(
             assert len(said) == 1, "no traceback"
             assert said[0].startswith("error: the network and the data do not fit into memory; use a smaller network")
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_does_not_fit_into_memory_is_one_message_of_every_command_that_computes(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = tmp_path / "preset.toml"
+    preset.write_text(to_toml(tiny()))
+    assert cli("train", "--headless", "--preset", str(preset)).returncode == 0
+    weights = str(run_dir.find(tmp_path / "runs", "last").best)
+    data = ("--dataset", "synthetic", "--set", "data.synthetic_classes=3")
+    for error in OUT_OF_MEMORY:
+
+        def fails(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(Learner, "accumulate_gradient", fails)
+        monkeypatch.setattr(evaluate_saved, "evaluate_batches", fails)
+        for command, smaller in (
+            (("lr-find", "--preset", str(preset)), "use --batch-size 8, a smaller network, fewer"),
+            (("eval", "last"), "use a smaller --set train.eval_batch_size, fewer"),
+            (("eval", weights, *data), "use a smaller --set train.eval_batch_size, fewer"),
+        ):
+            ended = cli(*command)
+            assert ended.returncode == 1
+            said = ended.stderr.splitlines()[-1]
+            assert said.startswith(f"error: the network and the data do not fit into memory; {smaller}"), said
+            assert "Traceback" not in ended.stderr
