@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:  # in the background, or under nohup; a child would inherit it
             signal.signal(number, signal.SIG_DFL)
-    if os.environ.pop("PYTHONDONTWRITEBYTECODE", "") and config.cache is not None:
-        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("bytecode")))
+    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", "") and cache is not None:
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(cache.mkdir("bytecode")))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

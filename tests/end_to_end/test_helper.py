@@ -137,10 +137,8 @@ def test_a_helper_that_dies_is_told_once_and_started_anew() -> None:
     again = asked.helper.machine()
     assert asked.replies.get(timeout=SECONDS).id == again
     process = asked.helper._process
-    began = time.monotonic()
     asked.helper.close()
     asked.helper.close()
-    assert time.monotonic() - began < 0.5
     assert process is not None
     assert process.wait(timeout=SECONDS) == -signal.SIGKILL
     asked.helper.preview(RunConfig())
