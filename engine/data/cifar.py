@@ -16,6 +16,7 @@ from engine.data.cache import acquire, cache_folder, held, writing
 from engine.data.checksum import Digest, check_digest, read_checked
 from engine.data.dataset import Dataset, Samples
 from engine.data.download import download
+from engine.data.entry import Entry
 from engine.data.published import SPECS, Place, Spec, download_command, locate
 from engine.errors import UserError, WorldError
 from engine.events import Progress
@@ -25,8 +26,27 @@ from engine.text import one_line
 if TYPE_CHECKING:
     from engine.config import DataConfig
 
+SHAPE = (3, 32, 32)
 _MOST_BYTES = 256 << 20
 """Of a batch file; the largest has 155 million."""
+
+
+def entry(config: "DataConfig") -> Entry:
+    """Say where it is, and whether it is whole. Reads names only."""
+    spec, folder = SPECS[config.dataset], config.dir
+    facts = SHAPE, spec.classes, spec.train, spec.test
+    try:
+        place = locate(spec, folder)
+    except UserError as error:
+        return Entry(spec.name, "not usable", *facts, one_line(str(folder or cache_folder())), str(error))
+    where = one_line(str(place.archive if place.state == "archive only" else place.root / spec.batches))
+    todo = {
+        "complete": "",
+        "archive only": "nothing: training unpacks it",
+        "incomplete": f"remove {where}, then: {download_command(spec, place.root)}",
+        "absent": download_command(spec, folder),
+    }[place.state]
+    return Entry(spec.name, place.state, *facts, where, todo)
 
 
 def check(config: "DataConfig") -> tuple[int, int]:
@@ -179,7 +199,7 @@ def _extract(spec: Spec, archive: Path, folder: Path) -> None:
 
 
 def _samples(batches: list[dict[Any, Any]], spec: Spec) -> Samples:
-    x = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    x = np.concatenate([batch["data"] for batch in batches]).reshape(-1, *SHAPE)
     return Samples(x, np.concatenate([np.array(batch[spec.labels], dtype=np.int64) for batch in batches]))
 
 

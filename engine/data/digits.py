@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.data.dataset import Dataset, Samples
+from engine.data.entry import Entry
 from engine.data.interpolate import enlarge
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ TRAIN, TEST = 1437, 360
 CLASSES = tuple(str(digit) for digit in range(10))
 
 
-def check(config: "DataConfig") -> tuple[int, int]:  # noqa: ARG001 - one signature for every source
+def entry(config: "DataConfig") -> Entry:  # noqa: ARG001 - one signature for every source
+    """Say what is known of it."""
+    return Entry("digits", "embedded", (3, SIZE, SIZE), len(CLASSES), TRAIN, TEST, "scikit-learn")
+
+
+def check(config: "DataConfig") -> tuple[int, int]:  # noqa: ARG001
     """Return the number of training images and of classes."""
     return TRAIN, len(CLASSES)
 

@@ -16,8 +16,10 @@ from engine.data import decoded
 from engine.data.cache import cache_folder, writing
 from engine.data.dataset import Dataset, Samples
 from engine.data.decode import Damage, over_files, read_bytes, refuse
+from engine.data.entry import Entry
 from engine.data.listing import Listing, list_images
 from engine.data.progress import Pace
+from engine.errors import UserError
 from engine.files import write_text
 from engine.regular import read_regular
 from engine.text import one_line
@@ -29,6 +31,21 @@ if TYPE_CHECKING:
 FORMAT = "resnet-tui imagefolder 1"
 """Changes with the meaning of the cached arrays, so that older ones are not found."""
 _KEY = re.compile(r"[0-9a-f]{32}")
+
+
+def entry(config: "DataConfig") -> Entry:
+    """Say what is in the folder, or what is wrong with it. Reads names only."""
+    shape = (3, config.image_size, config.image_size)
+    if config.dir is None:
+        todo = "give the folder with train/ and test/ (or val/): --data-dir FOLDER"
+        return Entry("imagefolder", "absent", shape, None, None, None, "", todo)
+    where = one_line(str(_folder(config)))
+    try:
+        listing = list_images(_folder(config))
+    except UserError as error:
+        return Entry("imagefolder", "not usable", shape, None, None, None, where, str(error))
+    sizes = len(listing.train.names), len(listing.test.names)
+    return Entry("imagefolder", "complete", shape, len(listing.classes), *sizes, where)
 
 
 def check(config: "DataConfig") -> tuple[int, int]:

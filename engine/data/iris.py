@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.data.dataset import Dataset, Samples
+from engine.data.entry import Entry
 
 if TYPE_CHECKING:
     from engine.config import DataConfig
@@ -15,7 +16,12 @@ TRAIN, TEST = 120, 30
 CLASSES = ("setosa", "versicolor", "virginica")
 
 
-def check(config: "DataConfig") -> tuple[int, int]:  # noqa: ARG001 - one signature for every source
+def entry(config: "DataConfig") -> Entry:  # noqa: ARG001 - one signature for every source
+    """Say what is known of it."""
+    return Entry("iris", "embedded", (4,), len(CLASSES), TRAIN, TEST, "scikit-learn")
+
+
+def check(config: "DataConfig") -> tuple[int, int]:  # noqa: ARG001
     """Return the number of training rows and of classes."""
     return TRAIN, len(CLASSES)
 

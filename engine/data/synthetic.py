@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.dataset import Dataset, Samples
+from engine.data.entry import Entry
 from engine.data.interpolate import enlarge
 from engine.data.progress import Pace
 from engine.errors import UserError
@@ -21,6 +22,13 @@ GRID = 4
 NOISE = 48.0
 """Standard deviation of the noise, in levels of 0 to 255."""
 CHUNK = 256
+
+
+def entry(config: "DataConfig") -> Entry:
+    """Say what will be made."""
+    shape = (3, config.image_size, config.image_size)
+    images = config.synthetic_size, test_size(config)
+    return Entry("synthetic", "made", shape, config.synthetic_classes, *images, "made from the seed")
 
 
 def check(config: "DataConfig") -> tuple[int, int]:

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from engine.config import DataConfig
-    from engine.data.catalogue import Entry
+    from engine.data.entry import Entry
     from engine.data.verify import Verdict
 
 _MOST_CLASSES = 20
@@ -29,7 +29,7 @@ def list_datasets(context: typer.Context, data_dir: Folder = None, json: Json = 
     """List the datasets: where each is, whether it is complete, what to do."""
     if context.invoked_subcommand is not None:
         return
-    from engine.data.catalogue import catalogue
+    from engine.data.sources import catalogue
 
     entries = catalogue(data_dir)
     if json:

@@ -150,7 +150,7 @@ def _folder(what: str, folder: Path, option: str) -> Check:
 
 
 def _datasets() -> Iterator[Check]:
-    from engine.data.catalogue import catalogue
+    from engine.data.sources import catalogue
 
     for entry in catalogue(None):
         missing = entry.state in {"incomplete", "not usable"}

@@ -17,7 +17,7 @@ from engine.checkpoint import load_checkpoint
 from engine.config import RunConfig
 from engine.config_file import to_toml
 from engine.control import Control
-from engine.data import sources
+from engine.data import synthetic
 from engine.data.sources import load
 from engine.diagnosis import Guard, LossWatch
 from engine.events import Event, Step
@@ -195,7 +195,7 @@ def test_what_does_not_fit_into_memory_before_a_run_begins_is_one_message(
         for place in ("data", "network"):
             with monkeypatch.context() as patch:
                 if place == "data":
-                    patch.setitem(sources._LOADERS, "synthetic", fails)
+                    patch.setattr(synthetic, "load", fails)
                 else:
                     patch.setattr(Learner, "__init__", fails)
                 ended = cli("train", "--headless", "--preset", str(preset))
