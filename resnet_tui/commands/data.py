@@ -87,9 +87,10 @@ def _config(name: str, data_dir: Path | None) -> DataConfig:
 
 
 def _print_entries(entries: list[Entry]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from resnet_tui.printing.console import on_stdout
 
     styles = {"absent": "dim", "incomplete": "red", "not usable": "red", "archive only": "yellow"}
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -102,7 +103,7 @@ def _print_entries(entries: list[Entry]) -> None:
         sizes = [Text("–" if n is None else f"{n:,}") for n in (entry.classes, entry.train, entry.test)]
         state = Text(entry.state, styles.get(entry.state, "green"))
         table.add_row(Text(entry.name), state, *sizes, Text(entry.where))
-    console = Console()
+    console = on_stdout()
     console.print(table)
     console.print()
     for entry in entries:
@@ -112,11 +113,12 @@ def _print_entries(entries: list[Entry]) -> None:
 
 
 def _print_verdict(name: str, verdict: Verdict) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from resnet_tui.printing.console import on_stdout
+
+    console = on_stdout()
     console.print(Text(f"{name}: in order ({verdict.checked})"))
     table = Table(box=None, header_style="bold", pad_edge=False, show_footer=True)
     table.add_column("class", "total")

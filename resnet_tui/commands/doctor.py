@@ -208,11 +208,11 @@ def _size(count: float) -> str:
 
 
 def _print(checks: list[Check]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from engine.text import one_line
+    from resnet_tui.printing.console import on_stdout
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
@@ -223,7 +223,7 @@ def _print(checks: list[Check]) -> None:
         if check.todo:
             found.append(f"\n{one_line(check.todo)}", "dim")
         table.add_row(Text(check.level, _STYLES[check.level]), Text(check.what), found)
-    console = Console()
+    console = on_stdout()
     console.print(table)
     problems = sum(check.level == "problem" for check in checks)
     console.print(Text(f"\n{problems or 'no'} problem{'' if problems == 1 else 's'}", "bold"))

@@ -14,8 +14,6 @@ import typer
 if TYPE_CHECKING:
     from engine.presets import Group
 
-_WIDTH_OF_A_PIPE = 200
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -133,7 +131,7 @@ def _print_list(entries: list[Entry]) -> None:
     for entry in entries:
         about = f"(yours) {entry.description or entry.network}" if entry.own else entry.description
         table.add_row(Text(entry.name, "bold"), Text(str(entry.epochs)), Text(about))
-    console = on_stdout(_WIDTH_OF_A_PIPE)
+    console = on_stdout()
     console.print(table)
     for group in map(files.group, files.group_names()):
         if group is not None:

@@ -36,7 +36,6 @@ _SHOWN_FROM = {
     "time": 80,
 }
 """Columns, and the terminal's width from which each is shown."""
-_WIDTH_OF_A_PIPE = 200
 
 
 def runs(
@@ -67,7 +66,7 @@ def _print_table(entries: list[Entry], runs_dir: Path) -> None:
     from engine.sinks.report import resume_command
     from resnet_tui.printing.console import on_stdout
 
-    console = on_stdout(_WIDTH_OF_A_PIPE)
+    console = on_stdout()
     table = Table(box=None, padding=(0, 2, 0, 0))
     columns = [name for name, width in _SHOWN_FROM.items() if console.width >= width]
     for name in columns:

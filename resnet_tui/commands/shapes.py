@@ -173,13 +173,12 @@ def input_of(
 
 
 def _explain(table: ShapeTable, name: str) -> None:
-    from rich.console import Console
-
     from engine.config_file import nearest
     from engine.errors import UserError
     from engine.shapes.explain import explain
     from engine.shapes.groups import within
     from engine.text import one_line
+    from resnet_tui.printing.console import on_stdout
     from resnet_tui.printing.facts import print_facts
 
     rows = within(table.rows, name)
@@ -190,7 +189,7 @@ def _explain(table: ShapeTable, name: str) -> None:
             f"--explain {one_line(name)!r}: nothing has this name{nearest(name, parts)} "
             "(--detail operations lists all)"
         )
-    print_facts(Console(), [("row", name), *explain(rows, table.batch_size)])
+    print_facts(on_stdout(None), [("row", name), *explain(rows, table.batch_size)])
 
 
 def _print_json(table: ShapeTable, config: RunConfig, detail: Detail) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -11,6 +10,7 @@ from engine import words
 from engine.config import RunConfig
 from engine.lr_range import EXPLODED, RangeTest, Reading, Suggestion, smoothed, suggest
 from resnet_tui.charts.plot import Line, Mark, Plot, draw
+from resnet_tui.printing.console import on_stdout
 from resnet_tui.printing.facts import print_facts
 
 _ROWS = 20
@@ -22,7 +22,7 @@ def print_curve(
     config: RunConfig, test: RangeTest, readings: Sequence[Reading], *, interrupted: bool, ascii_only: bool
 ) -> None:
     """Print the curve, as a table where there is no terminal, and the suggestion if there is one."""
-    console = Console(legacy_windows=False)
+    console = on_stdout()
     found = suggest(readings, test)
     facts = [
         ("network", f"{config.model.title} on {config.data.dataset}, batches of {config.train.batch_size:,}"),

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from engine.events import Evaluated
+from resnet_tui.printing.console import on_stdout
 from resnet_tui.printing.facts import print_facts
 
 _WIDEST_CONFUSION = 20
@@ -16,7 +16,7 @@ _CONFUSED_PAIRS = 10
 
 def print_scores(scores: Evaluated, classes: tuple[str, ...], title: str, facts: Iterable[tuple[str, str]]) -> None:
     """Print loss, accuracy, accuracy a class, the confusion matrix of few classes, the pairs most confused."""
-    console = Console()
+    console = on_stdout()
     top5 = "" if scores.top5 is None else f", top-5 accuracy {scores.top5:.2%}"
     console.print(Text(title, "bold"))
     print_facts(console, facts)

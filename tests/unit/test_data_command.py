@@ -121,3 +121,11 @@ def test_messages_go_to_stderr_and_data_to_stdout(tmp_path: Path) -> None:
     listed = run_cli("data", "--json", cwd=tmp_path)
     assert (listed.returncode, listed.stderr) == (0, "")
     assert len(json.loads(listed.stdout)) == 6
+
+
+def test_a_pipe_gets_whole_paths_and_no_blanks_at_the_ends_of_lines(tmp_path: Path) -> None:
+    folder = tmp_path / ("long " * 30).strip()
+    folder.mkdir()
+    lines = data("--data-dir", str(folder)).splitlines()
+    assert sum(str(folder) in line for line in lines) >= 3
+    assert [line for line in lines if line != line.rstrip()] == []
