@@ -96,7 +96,8 @@ class Project:
 def project(folder: Path, *pages: str) -> Project:
     """Copy the project to ``folder`` and apply the blocks of ``pages`` that have files."""
     for name in _SHARED:
-        shutil.copytree(ROOT / name, folder / name)  # with what is compiled, so that nothing is compiled again
+        # With what is compiled, so that nothing is compiled again, but not what is being written just now.
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for block in (block for page in pages for block in blocks(page) if block.file):
         path = folder / block.file
         path.write_text(changed(path.read_text(), block.text) if block.language == "diff" else block.text)

@@ -131,7 +131,8 @@ class LogFeed(Feed):
         for batch in _batches(self._reader.read()):
             if self._stopped.is_set():
                 return
-            self._alive = self._run.is_alive()  # a run that begins again is not to be taken for lost
+            # A run that begins again is not to be taken for lost; nor one that ends, before its end has been read.
+            self._alive = self._alive or self._run.is_alive()
             full = len(batch) >= BATCH or isinstance(batch[-1], Evaluated)
             self._put(Batch(batch, self._alive, behind=full, trouble=self._trouble))
         if full:  # there is no more after all

@@ -160,8 +160,8 @@ class EngineProcess:
         return self._process is not None and self._process.returncode is None
 
     def cancel(self) -> None:
-        """End the process while it makes the run ready; a run that has begun is stopped by a message instead."""
-        if self._process is not None and not self._begun:
+        """End the process while it makes the run ready; a run that has just begun is stopped in order, and saved."""
+        if self._process is not None:
             self._cancelled = True
             self._process.terminate()
 

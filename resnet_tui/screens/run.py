@@ -11,14 +11,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import Static
 
 from engine.events import Event, Progress
 from engine.run_dir import RunDir
 from engine.text import one_line
 from resnet_tui.budget import ALONE, SHARING, TICKS, Budget
 from resnet_tui.messages import post
-from resnet_tui.panel import Panel
 from resnet_tui.run.control import SLOW_SECONDS, RunControl
 from resnet_tui.run.doing import LIVE, Doing, doing
 from resnet_tui.run.feed import Feed, LogFeed
@@ -29,7 +28,7 @@ from resnet_tui.run.state import RunState, Topic
 from resnet_tui.screens.run_actions import RunActions
 from resnet_tui.screens.run_looking import RunLooking
 from resnet_tui.screens.run_replaying import RunReplaying
-from resnet_tui.screens.run_tabs import FILES, TABS, made
+from resnet_tui.screens.run_tabs import FILES, TABS, RunTabs, made
 from resnet_tui.tabs.charts import ChartsTab
 from resnet_tui.view import View
 from resnet_tui.widgets.keys import Keys
@@ -54,7 +53,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         Binding("tab", "app.focus_next", "next panel", id="run.focus", show=False),
     ]
     DEFAULT_CSS = """
-    RunScreen ContentSwitcher { height: 1fr; }
+    RunScreen RunTabs { height: 1fr; }
     RunScreen #said { height: 1; padding: 0 1; color: $text-muted; }
     RunScreen.tiny Keys, RunScreen.tiny #said, RunScreen.tiny TabBar { display: none; }
     """
@@ -104,7 +103,10 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self.budget = Budget()
         self.engine: EngineProcess | None = None
         self.feed: Feed | None = None
-        self.tab = tab if tab in TABS and not isinstance(source, NewRun) else TABS[0]
+        self.tabs = RunTabs(
+            tab if tab in TABS and not isinstance(source, NewRun) else TABS[0],
+            lambda tab: made(tab, self.run_dir, self.budget, self.charts_filter),
+        )
         self.charts_filter = charts
         self._alive, self._trouble = True, ""
         self._behind = True
@@ -114,7 +116,6 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self._caught_up = False
         """Whether the log was read to its end once: what was before is no news, what comes is live however much."""
         self._header_at = 0.0
-        self._panels: dict[str, Panel] = {}
 
     # The parts -------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         """Yield header, tabs, the open tab's place, what was said last, and the keys."""
         yield RunHeader()
         yield TabBar(TABS)
-        yield ContentSwitcher()
+        yield self.tabs
         if isinstance(self.source, ReplayedRun):
             yield SeekBar()
         yield Static("", id="said", markup=False)
@@ -130,7 +131,6 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
 
     async def on_mount(self) -> None:
         """Begin to read, or to train."""
-        self.query_one(TabBar).active = self.tab
         self._ticks = self.set_interval(TICKS[self.budget.share], self._tick)
         match self.source:
             case NewRun():
@@ -153,24 +153,22 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         self.set_class(self.size.height < 12 or self.size.width < 30, "tiny")
         self.call_after_refresh(self.draw_all)
 
+    @property
+    def tab(self) -> str:
+        """The open tab."""
+        return self.tabs.tab
+
     async def _open_tab(self, tab: str) -> None:
         """Show a tab; each is made when it is first opened."""
-        self.tab = tab
-        switcher = self.query_one(ContentSwitcher)
-        if tab not in self._panels:
-            panel = made(tab, self.run_dir, self.budget, self.charts_filter)
-            panel.id = tab
-            await switcher.mount(panel)
-            self._panels[tab] = panel
-        switcher.current = tab
         self.query_one(TabBar).active = tab
+        await self.tabs.open(tab)
         self.call_after_refresh(self._show_opened)
 
     def _show_opened(self) -> None:
         """Draw the open tab, then give it the keys: what can have them is known once it is drawn."""
         self.draw_all()
-        if panel := self._panels.get(self.tab):  # another may be being made already
-            panel.take_keys()
+        if self.tabs.panel is not None:  # another may be being made already
+            self.tabs.panel.take_keys()
         self.refresh_bindings()
 
     # The run ---------------------------------------------------------------------------------------------------
@@ -194,11 +192,9 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
     @on(Began)
     async def _on_began(self, message: Began) -> None:
         self._watch_run(message.run)
-        for tab in FILES:
-            if tab in self._panels:
-                await self._panels.pop(tab).remove()
-                if self.tab == tab:
-                    await self._open_tab(tab)
+        await self.tabs.make_anew(FILES)
+        if self.tab in FILES:
+            self.call_after_refresh(self._show_opened)
 
     @on(NotBegun)
     def _on_not_begun(self, message: NotBegun) -> None:
@@ -302,7 +298,7 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         changed: set[Topic] = set()
         if not self._behind:  # else what changed is kept until all is there, and only the header says how far it is
             changed, self.state.changed = self.state.changed, changed
-        panel = self._panels.get(self.tab)
+        panel = self.tabs.panel
         if draws := panel is not None and bool(panel.topics & changed):
             panel.show(self.state, self.view)
         if "run" in changed or time.monotonic() - self._header_at >= _HEADER_SECONDS:
@@ -331,12 +327,12 @@ class RunScreen(RunActions, RunLooking, RunReplaying):
         if not self._can_draw():
             return
         self.draw_header()
-        if panel := self._panels.get(self.tab):
-            panel.show(self.state, self.view)
+        if self.tabs.panel is not None:
+            self.tabs.panel.show(self.state, self.view)
 
     def _can_draw(self) -> bool:
         """Whether there is something to draw on: not while the screen or its tab is made or taken down."""
-        panel = self._panels.get(self.tab)
+        panel = self.tabs.panel
         whole = self.is_running and self.is_attached and self.is_mounted
         return whole and (panel is None or (panel.is_attached and panel.is_mounted))
 

@@ -40,8 +40,12 @@ class RunLooking(Screen[None]):
 
     state: RunState
     view: View
-    tab: str
     charts_filter: str
+
+    @property
+    def tab(self) -> str:
+        """The open tab."""
+        raise NotImplementedError
 
     def draw_all(self) -> None:
         """Draw at once, since a person asked to see it."""

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Static
 
 from engine.run_dir import RunDir
+from resnet_tui.messages import post
 from resnet_tui.panel import Panel
 from resnet_tui.run.log_tail import LogTail
 from resnet_tui.run.state import RunState, Topic
@@ -55,7 +56,7 @@ class LogTab(Panel):
         """Follow the log of ``run``; with None there is none to follow."""
         super().__init__()
         self._view = LogView()
-        self._tail = LogTail(run.log, lambda: self.post_message(self._Came())) if run else None
+        self._tail = LogTail(run.log, lambda: post(self, self._Came())) if run else None
 
     def compose(self) -> ComposeResult:
         """Yield the lines, the search and the place."""

@@ -221,7 +221,7 @@ def test_gradients_stand_side_by_side_on_one_scale(tmp_path: Path) -> None:
     runs = sorted(run_dir.iterate(tmp_path), key=lambda run: "frozen" in run.name)
 
     async def steps(app: Shown, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "reading" not in app.seen())
+        await until(pilot, lambda: "frozen" in app.seen() and "reading" not in app.seen())
         assert not app.first.query(HeatMap).first().region, "curves first"
         await pilot.press("g")
         await until(pilot, lambda: app.seen().count("stage1.block1") >= 2)

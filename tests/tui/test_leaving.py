@@ -49,7 +49,7 @@ async def back(pilot: Pilot[None]) -> None:
 
 
 async def gone(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: not pilot.app.is_running, timeout=2)
+    await until(pilot, lambda: not pilot.app.is_running)
 
 
 def letter(said: str, label: str) -> str:

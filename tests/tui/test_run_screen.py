@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine.events import CheckpointSaved, ControlApplied, Evaluated, RunFinishe
 from engine.run_dir import RunDir
 from resnet_tui.run.replay import SPEEDS, ReplayFeed
 from resnet_tui.run.source import NewRun, ReplayedRun, WatchedRun
-from resnet_tui.screens.run_tabs import TABS
+from resnet_tui.screens.run_tabs import FILES, TABS
 
 
 def endless() -> RunConfig:
@@ -53,8 +54,11 @@ def test_a_run_that_cannot_write_says_what_it_waits_for_and_goes_on(
         async with dashboard(tmp_path, monkeypatch, NewRun(endless())) as pilot:
             screen = run_screen(pilot)
             run = await started(pilot)
+            await pilot.press("p")  # while it trains, it makes the file anew at the end of each epoch
+            await until(pilot, lambda: screen.doing == "paused")
             metrics = run.metrics.rename(run.path / "aside")
             run.metrics.mkdir()  # what cannot be written, not even by root
+            await pilot.press("p")
             await until(pilot, lambda: screen.doing == "waiting")
             await until(pilot, lambda: "! waiting" in text_of(pilot))
             assert (
@@ -302,5 +306,24 @@ def test_no_tab_minds_being_resized_while_it_is_shown(
                 for size in ((20, 5), (200, 60), (33, 9)):
                     await pilot.resize_terminal(*size)
                     await until(pilot, lambda size=size: tuple(pilot.app.size) == size)  # type: ignore[misc]
+
+    drive(test)
+
+
+def test_asking_for_tabs_at_the_same_moment_makes_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: RunDir
+) -> None:
+    """A run begins, which makes the tabs that read its files anew, while keys are pressed."""
+
+    async def test() -> None:
+        async with dashboard(tmp_path, monkeypatch, WatchedRun(finished_run)) as pilot:
+            screen = run_screen(pilot)
+            await until(pilot, lambda: screen.doing == "completed")
+            for tab in sorted(FILES):
+                await asyncio.gather(screen.action_tab(tab), screen.action_tab(tab))
+                await asyncio.gather(screen.tabs.make_anew(FILES), screen.action_tab(tab))
+                assert screen.tabs.current == screen.tab == tab
+                there = [panel.id for panel in screen.tabs.children]
+                assert sorted(there) == sorted({"overview", tab})  # type: ignore[type-var]
 
     drive(test)

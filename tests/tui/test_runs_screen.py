@@ -107,7 +107,7 @@ def test_no_runs_says_how_to_begin_and_the_first_appears_by_itself(tmp_path: Pat
         keep(tmp_path / "runs", "first", MadeRun(1).whole([0.5]))
         await listed(app, pilot, 1)
         await pilot.press("enter")
-        await pilot.pause()
+        await until(pilot, lambda: app.asked)
         assert [type(message) for message in app.asked] == [OpenRun]
 
     drive(RunsScreen(tmp_path / "runs"), steps)
@@ -122,8 +122,7 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
         await listed(app, pilot, 2)
         for _ in range(2):
             await pilot.press("p", "u", "d")
-            await until(pilot, lambda: isinstance(app.screen, Confirm))
-            assert "[@click=app.exit]y" in app.seen()
+            await until(pilot, lambda: isinstance(app.screen, Confirm) and "[@click=app.exit]y" in app.seen())
             await pilot.press("escape", "down")
         assert not {"\x1b", "\x07", "\u202e"} & set(app.seen() + app.notes())
 
@@ -142,7 +141,7 @@ def test_filter_narrows_while_it_is_typed_and_escape_clears(runs: Path) -> None:
         await pilot.press("escape")
         await listed(app, pilot, 4)
         await pilot.press("slash", *"stop", "enter", "enter")
-        await pilot.pause()
+        await until(pilot, lambda: app.asked)
         assert isinstance(app.asked[0], OpenRun)
         assert app.asked[0].run.name == "2-stopped"
         await pilot.press("escape")
@@ -225,8 +224,7 @@ def test_removal_asks_first_and_removes_nothing_else(runs: Path) -> None:
         await go_to(app, pilot, "3-done")
         for keys in (["enter"], ["escape"], ["k"]):
             await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Confirm))
-            assert "3 trained epochs" in app.seen()
+            await until(pilot, lambda: isinstance(app.screen, Confirm) and "3 trained epochs" in app.seen())
             await pilot.press(*keys)
             await until(pilot, lambda: app.screen is app.first)
         assert {path.name for path in runs.iterdir()} == before

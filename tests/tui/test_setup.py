@@ -134,8 +134,7 @@ def test_resnet_56_on_digits_for_five_epochs_is_a_few_keys() -> None:
         flags = {"model.depth": ("--depth", "56"), "train.epochs": ("--epochs", "5")}
         wanted = build_config(_of("quickstart"), flags)
         assert app.started == [wanted.model_copy(update={"name": "resnet56-digits"})]
-        await until(pilot, lambda: "853,018" in facts(app))
-        assert "23 an epoch, 115 in all" in facts(app)
+        await until(pilot, lambda: "853,018" in facts(app) and "23 an epoch, 115 in all" in facts(app))
 
     run(body)
 

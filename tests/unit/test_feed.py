@@ -225,6 +225,30 @@ def test_a_flood_waits_on_disk_and_comes_whole_and_in_order(
     follower.until(lambda: not follower.last.behind)  # type: ignore[union-attr]
 
 
+def test_a_run_that_ends_while_its_log_is_read_is_never_told_to_be_lost(
+    run: RunDir, follow: Callable[[RunDir], Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = MadeRun(1)
+    append(run, *made.begin())
+    follower = follow(run)
+    follower.until(lambda: len(follower.events) == 2)
+    is_alive, ended = RunDir.is_alive, False
+
+    def ends_meanwhile(self: RunDir) -> bool:
+        nonlocal ended
+        if not ended:
+            ended = True
+            append(run, made.finish("completed", ""))
+            run.release()
+        return is_alive(self)
+
+    monkeypatch.setattr(RunDir, "is_alive", ends_meanwhile)
+    append(run, reading(1))
+    follower.until(lambda: follower.last is not None and not follower.last.alive)
+    assert isinstance(follower.events[-1], RunFinished)
+    assert next(batch for batch in follower.batches if not batch.alive).events == ()
+
+
 def test_stopping_does_not_wait_for_the_reader_even_where_nobody_takes_what_it_read(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
