@@ -74,7 +74,9 @@ def resolve(name: str, rank: Rank | None = None) -> torch.device:
     if wanted not in found:
         # --gpus 1 may be given to go on with one process where several used the CPU.
         asked, instead = (
-            (" (--gpus)", ", and how many processes with --set train.processes=N") if name == "cuda" else ("", "")
+            (" (--device, or --gpus)", ", and how many processes with --set train.processes=N")
+            if name == "cuda"
+            else ("", "")
         )
         raise UserError(
             f"train.device = {name!r}{asked}: not on this machine, which has {', '.join(found)}; "

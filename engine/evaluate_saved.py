@@ -56,14 +56,24 @@ def evaluate_run(run: RunDir, config: RunConfig, which: Which, split: SavedSplit
         dataset = yield from load(config.data, config.train.seed)
         if dataset.classes != state.classes:
             raise UserError(
-                f"the data has other classes than the run was trained on ({len(dataset.classes)} and "
-                f"{len(state.classes)}); give the folder it was trained on with --data-dir"
+                f"{config.data.dataset} has other classes ({_some(dataset.classes)}) than the run was trained on "
+                f"({_some(state.classes)}, of {state.config.data.dataset}); give the data that it was trained on, "
+                "with --dataset or --data-dir"
             )
         device = resolve(config.train.device)
         model = on_device(_model(tensors, state, dataset), device)
-        epoch = state.best.epoch if which == "best" and state.best else state.epoch
+        epoch = state.best.epoch if which == "best" and state.best else _last_trained(state)
         scores = yield from _score(model, dataset, split, config, device, step=state.step, epoch=epoch)
     return scores, dataset.classes
+
+
+def precision(config: RunConfig) -> str:
+    """Return what a network is evaluated in, such as ``bfloat16``.
+
+    Raises:
+        UserError: this machine lacks the device, or that its precision.
+    """
+    return str(_precision(config, resolve(config.train.device))).removeprefix("torch.")
 
 
 def evaluate_weights(
@@ -121,9 +131,7 @@ def _score(
     samples = _samples(dataset, split)
     evaluation = Evaluation(len(dataset.classes), device)
     began, shown, images = time.monotonic(), 0.0, 0
-    # Weights are float32 whatever they were trained in, so a float16 run can be evaluated where only that is missing.
-    half = config.train.precision == "float16" and device.type != "cuda"
-    dtype = resolve_precision("auto" if half else config.train.precision, device)
+    dtype = _precision(config, device)
     for count in evaluate_batches(model, eval_batches(samples, dataset, config, device), evaluation, dtype):
         images += count
         if time.monotonic() - shown >= PROGRESS_SECONDS:
@@ -131,6 +139,21 @@ def _score(
             yield Progress(activity=f"evaluating {split}", done=images, total=len(samples.y))
     scores: Scores = evaluation.scores()
     return Evaluated(step=step, epoch=epoch, split=split, seconds=time.monotonic() - began, **vars(scores))
+
+
+def _precision(config: RunConfig, device: torch.device) -> torch.dtype:
+    # Weights are float32 whatever they were trained in, so a float16 run can be evaluated where only that is missing.
+    half = config.train.precision == "float16" and device.type != "cuda"
+    return resolve_precision("auto" if half else config.train.precision, device)
+
+
+def _last_trained(state: TrainState) -> int:
+    """Return the epoch that was trained last, be it in part."""
+    return state.epoch if state.step_in_epoch else state.epoch - 1
+
+
+def _some(classes: tuple[str, ...]) -> str:
+    return one_line(f"{len(classes)}: {', '.join(classes[:3])}{', …' if len(classes) > 3 else ''}")
 
 
 def _samples(dataset: Dataset, split: SavedSplit) -> Samples:

@@ -211,13 +211,14 @@ def _attend(
         rank: which of several processes this is.
         parent: the process that started this one; a rank ends with it.
     """
-    beaten = waited = 0.0
+    beaten = 0.0
+    told: float | None = None
     patience = _BEFORE_BEGIN_SECONDS if rank is None else _RANK_BEFORE_BEGIN_SECONDS
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
         if received and not thread.begins:
-            waited += _POLL_SECONDS
-            if waited > patience:
+            told = told or time.monotonic()
+            if time.monotonic() - told > patience:  # not counted in polls: importing torch holds them up
                 _end(_status_before_begin(received[0], rank))
         if rank is not None and os.getppid() != parent and not control.stop_wanted:
             control.send(StopNow(source="the end of its launcher"))

@@ -92,6 +92,9 @@ def locate(wanted: str) -> Path:
     with contextlib.suppress(OSError):  # a name longer than the file system takes
         if path.suffix == ".toml" and path.is_file():
             return path
+        if wanted and path.exists():
+            what = "a folder" if path.is_dir() else "a file, but its name does not end in .toml"
+            raise ConfigError(f"preset {one_line(wanted)!r}: this is {what}; give a preset's name or a .toml file")
     raise ConfigError(
         f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, names())} "
         "(resnet-tui presets lists all; or give the path of a .toml file)"

@@ -14,7 +14,9 @@
 """
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import sys
 import time
@@ -38,6 +40,9 @@ DEFAULT_RUNS = Path("runs")
 """Where runs lie unless --runs-dir says otherwise; there a run's name is enough to find it."""
 HEARTBEAT_SECONDS = 1.0
 _STALE_SECONDS = 5.0
+_DISK_FAILS = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_STAMP_FORMAT = "%Y%m%d-%H%M%S"
+_STAMP = re.compile(r"\d{8}-\d{6}")
 _HEARTBEAT_BYTES = 512
 
 
@@ -198,9 +203,10 @@ def create(runs: Path, config: RunConfig) -> RunDir:
     """Make a new run's folder below ``runs`` and take its lock.
 
     Raises:
-        WorldError: the folder cannot be written.
+        UserError: the folder cannot be made or written.
+        WorldError: the disk is full or fails.
     """
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.now().astimezone().strftime(_STAMP_FORMAT)
     stem = f"{stamp}-{config.name}-s{config.train.seed}"
     path: Path | None = None
     try:
@@ -215,10 +221,13 @@ def create(runs: Path, config: RunConfig) -> RunDir:
             shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, WorldError):
             raise
-        raise WorldError(
-            f"runs folder {one_line(str(runs))} cannot be written: {error.strerror}; "
-            "give another with --runs-dir, or make room"
-        ) from error
+        name = f"runs folder {one_line(str(runs))}"
+        if error.errno in _DISK_FAILS:
+            raise WorldError(
+                f"{name} cannot be written: {error.strerror}; give another with --runs-dir, or make room"
+            ) from error
+        why = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise UserError(f"{name} cannot be written: {why}; give another with --runs-dir") from error
     return run
 
 
@@ -265,10 +274,21 @@ def iterate(runs: Path) -> Iterator[RunDir]:
         OSError: it is there but cannot be read.
     """
     try:
-        paths = sorted(runs.iterdir())
+        paths = sorted(runs.iterdir())  # of those that began at the same moment, in the order of their names
     except (FileNotFoundError, NotADirectoryError):
         return
-    yield from (RunDir(path) for path in paths if _may_be_run(path))
+    yield from (RunDir(path) for path in sorted(filter(_may_be_run, paths), key=_began))
+
+
+def _began(path: Path) -> str:
+    """When a run began, as its name says, or, where it was renamed or copied, as its configuration was written."""
+    if _STAMP.match(path.name):
+        return path.name
+    try:
+        written = (path / "config.toml").lstat().st_mtime
+        return datetime.fromtimestamp(written).astimezone().strftime(f"{_STAMP_FORMAT}.%f")
+    except (OSError, OverflowError, ValueError):  # a time that no calendar has
+        return ""
 
 
 def _may_be_run(path: Path) -> bool:

@@ -145,15 +145,17 @@ class RunSummary:
         errors = [1 - row.test_accuracy for row in self.rows if row.test_accuracy is not None]
         return math.fsum(errors) / len(errors) if errors else None
 
-    def best(self, split: Split | None = None) -> EpochRow | None:
+    def best(self, split: Split | None = None, *, by_step: int | None = None) -> EpochRow | None:
         """Return the first epoch with the highest accuracy on ``split``, or on the split that chooses.
 
-        Once the network is pruned, only epochs of the pruned network count.
+        Once the network is pruned, only epochs of the pruned network count; with ``by_step``, only those that were
+        trained by that step.
         """
+        last = math.inf if by_step is None else by_step / max(1, self.steps_per_epoch)
         split = split or self.choosing_split
         begin = self.pruned.epoch if self.pruned else 0
         rows = [(accuracy, row) for row in self.rows
-                if row.epoch >= begin and (accuracy := row.accuracy(split)) is not None]  # fmt: skip
+                if begin <= row.epoch <= last and (accuracy := row.accuracy(split)) is not None]  # fmt: skip
         return max(rows, key=lambda pair: pair[0])[1] if rows else None
 
     def ends_epoch(self, event: Evaluated) -> bool:

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -31,35 +32,37 @@ class Signals:
         """Take the signals that end a program, before the terminal is taken."""
         self._app = app
         self._early: int | None = None
-        self._mounted = self._leaving = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving = False
         for name in _ENDING:
             if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, self._end)
 
     def mounted(self) -> None:
         """Act on what came before the app could, and on stops and continuations from now on."""
-        self._mounted = True
+        self._loop = asyncio.get_running_loop()
         if self._early is not None:
-            self._leave(self._early)
+            self._leave(self._early, self._loop)
         if hasattr(signal, "SIGTSTP") and callable(signal.getsignal(signal.SIGTSTP)):  # else Textual cannot suspend
-            loop = asyncio.get_running_loop()
-            signal.signal(signal.SIGTSTP, _later(loop, self._suspend))
-            signal.signal(signal.SIGCONT, _later(loop, self._look_again))
+            signal.signal(signal.SIGTSTP, _later(self._loop, self._suspend))
+            signal.signal(signal.SIGCONT, _later(self._loop, self._look_again))
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
-        if self._mounted:
-            self._leave(number)
+        if self._loop is not None:
+            self._leave(number, self._loop)
         else:
             self._early = number
 
-    def _leave(self, number: int) -> None:
+    def _leave(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
         if self._leaving:
             return
         self._leaving = True
         last = threading.Timer(_PATIENCE, os._exit, (128 + number,))
         last.daemon = True
         last.start()
-        self._app.call_later(self._app.exit, return_code=128 + number)
+        leave = partial(self._app.call_later, self._app.exit, return_code=128 + number)
+        with contextlib.suppress(RuntimeError):  # the session has ended
+            loop.call_soon_threadsafe(leave)  # which wakes the loop: a screen where nothing moves sleeps
 
     def _suspend(self) -> None:
         """Give the terminal up, stop, and take it back once this is continued where there is something to draw on."""

@@ -11,7 +11,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from engine.config.base import Part, RuleError
 
-Depth = Annotated[int, Field(ge=1, le=10_000)]
+MOST_LAYERS = 10_000
+Depth = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
 Width = Annotated[float, Field(gt=0, le=32)]
 Blocks = Annotated[int, Field(ge=1, le=100)]
 Features = Annotated[int, Field(ge=1, le=65_536)]
@@ -263,7 +264,9 @@ def check_depth(depth: int, layers: int, extra: int, what: str, hint: str = "") 
     if depth >= least and (depth - extra) % layers == 0:
         return
     below = max(least, depth - (depth - extra) % layers)
-    nearest = f"{below} and {below + layers}" if depth > least else f"{least}"
+    nearest = " and ".join(str(near) for near in (below, below + layers) if near <= MOST_LAYERS)
+    if depth <= least:
+        nearest = f"{least}"
     series = ", ".join(str(layers * n + extra) for n in range(1, 5))
     raise RuleError(
         f"depth = {depth}: {what} has {layers}n+{extra} layers ({series}, …); the nearest allowed: {nearest}{hint}",

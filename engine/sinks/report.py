@@ -37,7 +37,7 @@ def opening(summary: RunSummary, path: Path | None) -> Facts:
     if path is not None:
         facts.append(("run", one_line(str(path))))
     if summary.resumed_at is not None:
-        best = summary.best()
+        best = summary.best(by_step=summary.resumed_at)
         so_far = f"; best so far {_reached(summary, best)}" if best else ""
         facts.append(("resumed", f"after step {summary.resumed_at:,} of {summary.total_steps:,}{so_far}"))
     return facts

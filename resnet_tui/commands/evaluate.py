@@ -97,18 +97,19 @@ def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *,
     config = build_config(read_toml(run.config_file), flags, str(run.config_file))
 
     from engine.data import sources
-    from engine.evaluate_saved import evaluate_run
+    from engine.evaluate_saved import evaluate_run, precision
     from resnet_tui.printing.progress import shown
 
     sources.check(config.data)
     scores, classes = shown(evaluate_run(run, config, which, split))
     if json:
-        origin = {"run": run.name, "checkpoint": which, "epoch": scores.epoch}
+        origin = {"run": run.name, "checkpoint": which, "epoch": scores.epoch, "precision": precision(config)}
         print(json_module.dumps(origin | _as_json(scores, classes)))
     else:
         from resnet_tui.printing.scores import print_scores
 
-        print_scores(scores, classes, f"{run.name}, {which} checkpoint (epoch {scores.epoch})", ())
+        facts = [("precision", f"{precision(config)}, as it was trained")]
+        print_scores(scores, classes, f"{run.name}, {which} checkpoint (epoch {scores.epoch})", facts)
 
 
 def _evaluate_weights(
@@ -116,7 +117,7 @@ def _evaluate_weights(
 ) -> None:
     from engine.config_file import build_config
     from engine.data import sources
-    from engine.evaluate_saved import evaluate_weights
+    from engine.evaluate_saved import evaluate_weights, precision
     from engine.text import one_line
     from engine.weights import load_weights
     from resnet_tui.printing.progress import shown
@@ -127,11 +128,17 @@ def _evaluate_weights(
     sources.check(config.data)
     scores, classes, carried = shown(evaluate_weights(weights, config, split, allow_partial=allow_partial))
     if json:
-        print(json_module.dumps(_origin(weights, carried, config.data.normalise) | _as_json(scores, classes)))
+        print(
+            json_module.dumps(
+                _origin(weights, carried, config.data.normalise, precision(config)) | _as_json(scores, classes)
+            )
+        )
     else:
         from resnet_tui.printing.scores import print_scores
 
-        print_scores(scores, classes, one_line(source), _facts(weights, carried, config.data.normalise))
+        print_scores(
+            scores, classes, one_line(source), _facts(weights, carried, config.data.normalise, precision(config))
+        )
 
 
 def _data_of(weights: Weights, flags: Flags) -> dict[str, Any]:
@@ -161,7 +168,7 @@ def _data_of(weights: Weights, flags: Flags) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value is not None}
 
 
-def _facts(weights: Weights, carried: Carried, normalise: str) -> list[tuple[str, str]]:
+def _facts(weights: Weights, carried: Carried, normalise: str, precision: str) -> list[tuple[str, str]]:
     from engine.text import one_line
     from engine.weights.carry import listed
 
@@ -176,10 +183,10 @@ def _facts(weights: Weights, carried: Carried, normalise: str) -> list[tuple[str
         facts.append(("left out", listed(carried.left_out)))
     if weights.model.arch != "residual-mlp":
         facts.append(("normalised", one_line(normalise)))
-    return facts
+    return [*facts, ("precision", precision)]
 
 
-def _origin(weights: Weights, carried: Carried, normalise: str) -> dict[str, Any]:
+def _origin(weights: Weights, carried: Carried, normalise: str, precision: str) -> dict[str, Any]:
     return {
         "source": weights.source,
         "network": weights.model.title,
@@ -187,6 +194,7 @@ def _origin(weights: Weights, carried: Carried, normalise: str) -> dict[str, Any
         "layout": weights.layout,
         "sha256": weights.sha256,
         "normalise": normalise,
+        "precision": precision,
         "loaded": len(carried.loaded),
         "missing": carried.missing,
         "left_out": carried.left_out,

@@ -155,7 +155,7 @@ def new_config(preset: str | None, flags: Flags, runs: Path) -> RunConfig:
 
     if "weights.source" in flags and flags["weights.source"][1] == "":
         raise UserError(f"{flags['weights.source'][0]} is empty: give a run, a file, or a published name")
-    tree, file = presets.load(preset or DEFAULT_PRESET)
+    tree, file = presets.load(DEFAULT_PRESET if preset is None else preset)
     names_network = any(key.startswith("model.") for key in flags)
     if "weights.source" in flags and preset is None and not names_network:
         tree["model"] = _network_of(str(flags["weights.source"][1]), runs)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,11 @@ def test_runs_and_eval_tell_what_was_trained(cli: Cli, trained: Path) -> None:
         scores = json.loads(result.stdout)
         assert scores["accuracy"] == entry[f"{which}_accuracy"]
         assert sum(map(sum, scores["confusion"])) == scores["images"] == 16
+        assert scores["epoch"] == (2 if which == "last" else entry["best_epoch"])
     text = cli("eval", "last", cwd=trained).stdout
     assert "accuracy a class" in text
     assert "confusion" in text
+    assert re.search(r"^precision +\w+, as it was trained$", text, re.MULTILINE)
 
 
 def test_a_complete_run_is_trained_further_with_more_epochs(cli: Cli, trained: Path) -> None:

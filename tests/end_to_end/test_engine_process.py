@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -13,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from processes_support import command_line
 from support import outcome, tiny
 
 from engine import order, run_dir
 from engine.config import RunConfig
 from engine.config_file import to_toml
 from engine.event_log import read_events
-from engine.events import Progress, RunStarted
+from engine.events import Progress, RunFinished, RunStarted
 from engine.run_dir import RunDir
 from resnet_tui.run.process import EngineProcess, Reserve
 
@@ -56,7 +56,7 @@ class Told:
 
     def _begun(self, run: RunDir) -> None:
         assert run.config_file.is_file()
-        assert run.is_alive()
+        assert run.is_alive() or any(isinstance(event, RunFinished) for event in read_events(run.events))
         self.run = run
         self._settled.set()
 
@@ -129,13 +129,9 @@ def test_a_run_that_began_before_it_was_cancelled_ends_in_order(tmp_path: Path) 
 
 def hosts(folder: Path) -> list[psutil.Process]:
     """Return the children that train, or wait to train, in a folder below ``folder``."""
-    return [child for child in psutil.Process().children() if any(str(folder) in word for word in words_of(child))]
-
-
-def words_of(process: psutil.Process) -> list[str]:
-    with contextlib.suppress(psutil.Error):  # it ends just now
-        return process.cmdline()
-    return []
+    return [
+        child for child in psutil.Process().children() if any(str(folder) in word for word in command_line(child))
+    ]
 
 
 def test_a_process_that_waits_takes_the_next_run_and_ends_where_none_comes(tmp_path: Path) -> None:

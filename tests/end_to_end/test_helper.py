@@ -34,7 +34,7 @@ from engine.shapes.table import training_memory
 from engine.shapes.trace import shape_table
 from resnet_tui.setup.helper import Download, Helper
 
-SECONDS = 60
+SECONDS = 180
 
 
 class Asked:

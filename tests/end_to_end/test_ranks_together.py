@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,7 @@ def together(
         breaking: breaks rank 1's learner.
         first: breaks rank 0's.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     pipes = [_processes.Pipe(duplex=False) for _ in range(2)]
     ranks = [
         _processes.Process(target=_train, args=(number, port, config, runs, breaking if number else first, pipe))
@@ -67,6 +67,14 @@ def together(
             rank.kill()
             rank.join()
     return told
+
+
+def free_port() -> int:
+    """Return a port that nobody is given who asks for any: not one of the ephemeral ones."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def _train(

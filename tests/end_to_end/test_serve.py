@@ -22,6 +22,7 @@ import aiohttp
 import psutil
 import pytest
 from made_run import MadeRun
+from processes_support import runs
 from runs_support import keep
 from support import Cli
 
@@ -218,7 +219,7 @@ def test_ctrl_c_ends_it_with_every_page_at_once(tmp_path: Path) -> None:
             served.process.send_signal(signal.SIGINT)
             assert await asyncio.to_thread(served.process.wait, 20) == 0
             assert time.monotonic() - began < 10
-            await asyncio.to_thread(until, lambda: not any(map(_runs, families)))
+            await asyncio.to_thread(until, lambda: not any(map(runs, families)))
 
         with_page(served, body)
 
@@ -230,13 +231,9 @@ def test_a_killed_server_leaves_no_dashboard(tmp_path: Path) -> None:
             await page.until("No runs in")
             families = served.dashboards()
             served.process.kill()
-            await asyncio.to_thread(until, lambda: not any(map(_runs, families)))
+            await asyncio.to_thread(until, lambda: not any(map(runs, families)))
 
         with_page(served, body)
-
-
-def _runs(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_the_environment_keeps_what_is_needed_and_no_secret() -> None:

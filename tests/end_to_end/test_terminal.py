@@ -48,6 +48,18 @@ def test_a_signal_ends_it_in_order(run: RunDir, number: signal.Signals) -> None:
         assert terminal.restored() == []
 
 
+def test_a_signal_ends_a_screen_where_nothing_moves_and_the_settings_are_kept(tmp_path: Path) -> None:
+    with Terminal(resnet_tui(), cwd=tmp_path, settings=tmp_path / "config") as terminal:
+        terminal.wait_for(b"New run")
+        terminal.wait_for(b"stage3")  # the preview, after which nothing is drawn any more
+        while terminal.read(0.5):
+            pass
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_end() == 128 + signal.SIGTERM
+        assert terminal.restored() == []
+    assert (tmp_path / "config" / "dashboard.toml").exists()
+
+
 def test_a_signal_in_the_first_instant_leaves_no_wreck(run: RunDir) -> None:
     with watching(run) as terminal:
         terminal.wait_for(b"\x1b[?1049h")  # the terminal was taken just now

@@ -74,6 +74,7 @@ def test_an_exported_run_scores_exactly_as_the_run(ran: Command, ours: str) -> N
     # A file says not in what precision it was trained, and is evaluated in float32.
     run = scores(ran("eval", "last", "--set", "train.precision=float32", "--json"))
     file = scores(ran("eval", ours, "--dataset", "digits", "--json"))
+    assert run["precision"] == file["precision"] == "float32"
     compared = ("split", "images", "loss", "accuracy", "top5", "per_class", "confusion")
     assert {key: file[key] for key in compared} == {key: run[key] for key in compared}
     assert file["images"] == 360

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -87,15 +87,34 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+Attempt = TypeVar("Attempt", bound=tuple[Found, ...])
+
+
+def with_every_kill(attempt: Callable[[Path], Attempt], tmp_path: Path, kills: int) -> tuple[Attempt, Path]:
+    """Return what ``attempt`` found and its folder; again where a run ended before its last kill reached it."""
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = attempt(folder)
+        assert {one.difference for one in found} == {""}
+        if sum(one.kills for one in found) == kills:
+            break
+    return found, folder
+
+
 @pytest.mark.parametrize("kind", MATRIX)
 def test_kills_leave_no_trace(kind: str, tmp_path: Path, cases: Cases, figure: Callable[[str], None]) -> None:
     config = tiny(**STATE | MATRIX[kind])
-    check = ResumeCheck(config, tmp_path)
-    shown(check.leave_alone())
-    anywhere = shown(check.kill(cases(2, 20), seed=len(kind)))
-    evaluating = shown(check.kill(cases(1, 5), seed=0, steps=range(24, 25)))  # saving and evaluating come after it
+
+    def attempt(folder: Path) -> tuple[Found, Found]:
+        check = ResumeCheck(config, folder)
+        shown(check.leave_alone())
+        saving = range(24, 25)  # saving and evaluating come after it
+        return shown(check.kill(cases(2, 20), seed=len(kind))), shown(check.kill(cases(1, 5), seed=0, steps=saving))
+
+    (anywhere, evaluating), folder = with_every_kill(attempt, tmp_path, cases(3, 25))
     where = Where()
-    for run in iterate(tmp_path / "killed-1" / "runs"), iterate(tmp_path / "killed-2" / "runs"):
+    for run in iterate(folder / "killed-1" / "runs"), iterate(folder / "killed-2" / "runs"):
         where.count(run)
     assert (anywhere.difference, evaluating.difference) == ("", "")
     interval = config.train.checkpoint_every_steps or 12
@@ -112,9 +131,14 @@ def test_kills_leave_no_trace(kind: str, tmp_path: Path, cases: Cases, figure: C
 def test_kills_leave_no_trace_whatever_is_trained(
     kind: str, tmp_path: Path, cases: Cases, figure: Callable[[str], None]
 ) -> None:
-    check = ResumeCheck(tiny(**STATE | {"train__checkpoint_every_steps": 5} | VARIANTS[kind]), tmp_path)
-    shown(check.leave_alone())
-    found = shown(check.kill(cases(1, 5), seed=1, steps=range(6, 36)))
+    config = tiny(**STATE | {"train__checkpoint_every_steps": 5} | VARIANTS[kind])
+
+    def attempt(folder: Path) -> tuple[Found]:
+        check = ResumeCheck(config, folder)
+        shown(check.leave_alone())
+        return (shown(check.kill(cases(1, 5), seed=1, steps=range(6, 36))),)
+
+    ((found,), _) = with_every_kill(attempt, tmp_path, cases(1, 5))
     assert found.difference == ""
     assert found.resumes == found.kills == cases(1, 5)
     figure(f"{found.kills} of {found.kills} kills left no trace ({kind})")
@@ -246,13 +270,16 @@ def test_doctor_proves_it(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, cases: Cases, figure: Callable[[str], None]
 ) -> None:
     monkeypatch.setattr(resume_check, "_KILLS", cases(2, 12))
-    began = time.monotonic()
-    ended = cli("doctor", "--resume-check", "--device", "cpu", "--json")
-    seconds = time.monotonic() - began
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    device, exact, control = json.loads(ended.stdout)
-    assert device["found"] == "cpu"
     kills = cases(2, 12)
+    for _ in range(3):  # a run can end before its last kill reaches it
+        began = time.monotonic()
+        ended = cli("doctor", "--resume-check", "--device", "cpu", "--json")
+        seconds = time.monotonic() - began
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        device, exact, control = json.loads(ended.stdout)
+        if exact["found"].startswith(f"killed {kills} times"):
+            break
+    assert device["found"] == "cpu"
     assert exact["found"].startswith(f"killed {kills} times, resumed {kills} times, ")
     assert "state and log equal to the bit" in exact["found"]
     assert "differs" in control["found"]

@@ -180,7 +180,7 @@ def test_no_process_has_a_socket_open(tmp_path: Path, cases: Cases, figure: Call
                     terminal.wait_for(text, since=since)
                 while looks < wanted or _roles(seen) < {"dashboard", "helper", "training", "worker"}:
                     for process in (*_family(headless.pid, "training"), *_family(terminal.pid, "dashboard")):
-                        with contextlib.suppress(psutil.NoSuchProcess):
+                        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, or is about to
                             assert process[0].net_connections(kind="inet") == []
                             seen[process[0].pid] = process[1]
                     looks += 1

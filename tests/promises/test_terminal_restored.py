@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes_support import runs
 from slow_disk import SlowDisk
 from support import Cases, tiny
 from terminal_support import ANSWER, Terminal, left_on, resnet_tui
@@ -101,7 +103,8 @@ class Scene:
         """End every run but the one that is watched."""
         for process in psutil.process_iter(["cmdline"]):
             if str(self.folder / "runs") in (process.info["cmdline"] or []):  # a host's folder of runs
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         shutil.rmtree(self.folder / "runs", ignore_errors=True)
 
     def close(self) -> None:
@@ -333,7 +336,7 @@ def test_a_dashboard_without_its_guardian_ends(scene: Scene) -> None:
         guardian = shell.begin(scene)
         (dashboard,) = guardian.children()
         guardian.kill()
-        terminal.wait_for(lambda _: not dashboard.is_running() or dashboard.status() == psutil.STATUS_ZOMBIE, 10)
+        terminal.wait_for(lambda _: not runs(dashboard), 10)
         shell.is_usable()
 
 

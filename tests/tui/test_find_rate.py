@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from processes_support import command_line
 from support import tiny
 from textual.app import App
 from textual.pilot import Pilot
@@ -85,12 +85,6 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def trials() -> list[psutil.Process]:
     """Return the processes that do range tests for this one."""
     return [one for one in psutil.Process().children() if "--lr-find" in command_line(one)]
-
-
-def command_line(process: psutil.Process) -> list[str]:
-    with suppress(psutil.Error):  # it ends just now
-        return process.cmdline()
-    return []
 
 
 def rate(app: Host) -> str:

@@ -51,6 +51,8 @@ def test_every_problem_is_reported_at_once_with_source_key_value_and_what_is_all
                                    "the nearest allowed: 20 and 26")),
         ({"model": {"depth": 2}}, ("[model] depth = 2: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
                                   "the nearest allowed: 8")),
+        ({"model": {"depth": 10_000}}, ("[model] depth = 10000: a CIFAR ResNet has 6n+2 layers (8, 14, 20, 26, …); "
+                                       "the nearest allowed: 9998")),
         ({"model": {"arch": "resnte"}}, ("model.arch = 'resnte': allowed: resnet, highway, densenet, "
                                          "inception-resnet, residual-mlp; did you mean 'resnet'?")),
         ({"data": {"dataset": "cifar"}}, ("data.dataset = 'cifar': allowed: digits, iris, cifar10, cifar100, "
@@ -116,6 +118,17 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_preset_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no such preset or file; did you mean 'resnet20-cifar10'"):
         presets.load("resnet20-cifar")
+
+
+@pytest.mark.parametrize("wanted", ["", ".", "preset.txt"])
+def test_what_is_there_and_no_preset_is_said_to_be_so(
+    wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "preset.txt").touch()
+    words = {"": "no such preset", ".": "this is a folder", "preset.txt": "its name does not end in .toml"}[wanted]
+    with pytest.raises(ConfigError, match=words):
+        presets.load(wanted)
 
 
 def test_the_papers_recipe_is_64000_iterations() -> None:

@@ -1,7 +1,9 @@
 """The event log after crashes, and the run directory."""
 
+import errno
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -123,8 +125,34 @@ def test_what_is_no_run_is_refused_with_what_is_allowed(tmp_path: Path, wanted: 
 def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(WorldError, match=r"cannot be written.*--runs-dir"):
-        run_dir.create(blocked / "runs", RunConfig())
+    for place in (blocked, blocked / "runs"):
+        with pytest.raises(
+            UserError, match=r"cannot be written: a file is in its place; give .* --runs-dir"
+        ) as error:
+            run_dir.create(place, RunConfig())
+        assert error.value.exit_status == 2
+
+
+def test_a_full_disk_is_not_the_persons_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(WorldError, match=r"cannot be written: No space left on device; .* or make room"):
+        run_dir.create(tmp_path / "runs", RunConfig())
+
+
+def test_the_last_run_is_the_one_that_began_last_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    stamped = [f"{day}-120000-quickstart-s1" for day in ("20200101", "20300101", "20400101")]
+    for name, seconds in (("zz renamed", 1.6e9), ("a copy", 2.1e9), ("of no time", 1e300)):  # 2020-09, 2036-07
+        for folder in (*stamped, name):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / "config.toml").touch()
+        with suppress(OverflowError, OSError):
+            os.utime(tmp_path / name / "config.toml", (seconds, seconds))
+    in_order = [run.name for run in run_dir.iterate(tmp_path) if run.name != "of no time"]
+    assert in_order == [stamped[0], "zz renamed", stamped[1], "a copy", stamped[2]]
+    assert run_dir.find(tmp_path, "last").name == stamped[2]
 
 
 def test_one_writer_a_run_until_it_lets_go(tmp_path: Path) -> None:

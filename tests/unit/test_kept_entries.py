@@ -58,7 +58,7 @@ def test_the_second_list_is_the_first_and_reads_only_what_cannot_be_kept(folder:
     assert len(logs_read) == 9
     logs_read.clear()
     assert repr(entries(folder)) == in_full(folder)
-    assert [name[:3] for name in logs_read] == ["dam", "emp", "odd"]
+    assert sorted(name[:3] for name in logs_read) == ["dam", "emp", "odd"]
 
 
 def test_what_was_read_while_a_run_lived_is_not_kept(folder: Path) -> None:

@@ -159,7 +159,9 @@ def test_more_processes_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_device_that_gpus_asks_for_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of several processes on the CPU may go on as one, which ``--gpus 1`` does not mean."""
     monkeypatch.setattr("engine.devices.available", lambda: ["cpu"])
-    with pytest.raises(UserError, match=r"'cuda' \(--gpus\): not on this machine.*--set train\.processes=N"):
+    with pytest.raises(
+        UserError, match=r"'cuda' \(--device, or --gpus\): not on this machine.*--set train\.processes=N"
+    ):
         resolve("cuda")
 
 

@@ -40,9 +40,9 @@ def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
 
 def test_the_newest_are_read_first_and_each_only_once(tmp_path: Path) -> None:
     for day in (2, 3, 1):
-        keep(tmp_path, f"2026010{day}-a", MadeRun(1).whole([0.5]))
+        keep(tmp_path, f"2026010{day}-120000-a", MadeRun(1).whole([0.5]))
     runs = RunList(tmp_path)
-    assert list(changed(runs)) == ["20260103-a", "20260102-a", "20260101-a"]
+    assert list(changed(runs)) == [f"2026010{day}-120000-a" for day in (3, 2, 1)]
     assert changed(runs) == {}
 
 

@@ -22,6 +22,7 @@ from engine.sinks.console import ConsoleSink
 from engine.sinks.json_lines import JsonLinesSink
 from engine.sinks.log_file import LogFileSink
 from engine.sinks.metrics import MetricsSink
+from engine.sinks.report import opening
 from engine.sinks.table import fit
 from engine.summary import RunSummary
 
@@ -317,6 +318,16 @@ def test_a_resumed_run_says_what_was_reached_and_counts_earlier_epochs() -> None
     assert "60.00 %, as the ResNet20 document" in screen.stdout
     assert [line.split()[0] for line in screen.stdout.splitlines() if re.match(r" +\d+ ", line)] == ["2", "3"]
     assert len(history.rows) == 1, "the history is left as it is"
+
+
+def test_what_was_reached_when_a_run_was_resumed_is_told_long_after_too() -> None:
+    run = MadeRun(2)
+    summary = RunSummary()
+    for event in [*run.begin(), *run.epoch(1), *run.end_epoch(1, 0.5), run.finish("stopped")]:
+        summary.apply(event)
+    for event in [*run.begin(resumed_at=STEPS), *run.epoch(2), *run.end_epoch(2, 0.9), run.finish()]:
+        summary.apply(event)
+    assert dict(opening(summary, None))["resumed"] == "after step 10 of 20; best so far 50.00 % test, epoch 1"
 
 
 class Broken(io.StringIO):
