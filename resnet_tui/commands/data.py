@@ -41,17 +41,21 @@ def list_datasets(context: typer.Context, data_dir: Folder = None, json: Json = 
 @app.command()
 def download(name: Annotated[str, typer.Argument(help="cifar10 or cifar100.")], data_dir: Folder = None) -> None:
     """Get a dataset that is not there, unpack it, and check it."""
+    from engine.config_file import nearest
     from engine.data import cifar
     from engine.data.published import SPECS
     from engine.errors import UserError
+    from engine.text import one_line
 
-    config = _config(name, data_dir)
-    spec = SPECS.get(config.dataset)
+    spec = SPECS.get(name)
     if spec is None:
-        raise UserError(f"NAME = {name!r}: there is nothing to download; allowed: {', '.join(SPECS)}")
+        raise UserError(
+            f"NAME = {one_line(name)!r}: there is nothing to download; allowed: {', '.join(SPECS)}"
+            f"{nearest(name, SPECS)}"
+        )
     from resnet_tui.printing.progress import shown
 
-    root = shown(cifar.make_ready(spec, config.dir))
+    root = shown(cifar.make_ready(spec, _config(name, data_dir).dir))
     shown(cifar.verify_batches(spec, root))
     print(root / spec.batches)
 

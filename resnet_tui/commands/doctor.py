@@ -115,8 +115,9 @@ def _processor() -> str:
     import torch
 
     bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    threads = torch.get_num_threads()
     return (
-        f"{psutil.cpu_count(logical=False) or '?'} cores, {torch.get_num_threads()} threads, "
+        f"{psutil.cpu_count(logical=False) or '?'} cores, {threads} thread{'s' if threads > 1 else ''}, "
         f"{torch.backends.cpu.get_cpu_capability()}{', bfloat16' if bf16 else ''}"
     )
 

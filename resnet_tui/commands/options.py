@@ -33,7 +33,9 @@ StemOption = Annotated[
 Width = Annotated[str | None, typer.Option("--width", help="Multiplies the channels.", metavar="FLOAT")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any setting: section.key=value. May be repeated.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set", help="Any setting: section.key=value; wins over other options. May be repeated.", metavar="KEY=VALUE"
+    ),
 ]
 Ascii = Annotated[bool, typer.Option("--ascii", envvar="RESNET_TUI_ASCII", help="Draw with ASCII only.")]
 Flags = dict[str, tuple[str, Any]]

@@ -77,7 +77,7 @@ def train(
     seed: Seed = None,
     target_accuracy: Annotated[
         str | None,
-        typer.Option(help="Stop at this accuracy (0.95 for 95 %); exit 4 if missed.", metavar="FLOAT"),
+        typer.Option(help="Stop at this accuracy (0.95 for 95 %; 0: none); exit 4 if missed.", metavar="FLOAT"),
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write an event file for TensorBoard, too, below the run's folder.")

@@ -14,9 +14,11 @@ def check_output(path: Path, *, force: bool) -> None:
         force: whether a file that is there may be replaced.
 
     Raises:
-        UserError: it is a folder or a device, its folder is not there, or there is such a file.
+        UserError: it is -, a folder or a device, its folder is not there, or there is such a file.
     """
     name = f"--output {one_line(str(path))}"
+    if str(path) == "-":
+        raise UserError(f"{name}: nothing is written to standard output; give the name of a file")
     try:
         if path.is_dir():
             raise UserError(f"{name}: a folder; give the name of a file")

@@ -25,7 +25,7 @@ from resnet_tui.widgets.line_view import LineView
 
 _LONGEST_NAME = 10
 _NARROWEST, _WIDEST = 4, 8
-"""Columns of a cell with a number, the gap before it included."""
+"""Columns of a cell with a number, the gap before it included; wider where the names of the classes are."""
 _SHADES = 48
 _DIM = Style(dim=True)
 Cell = tuple[int, int]
@@ -93,7 +93,8 @@ class ConfusionGrid(LineView):
     def _cell(self) -> int:
         if not self.numbered:
             return 1
-        return min(_WIDEST, (self.columns - self._label) // max(1, len(self._rows)))
+        widest = max(_WIDEST, 1 + min(_LONGEST_NAME, max(map(cell_len, self._names), default=0)))
+        return min(widest, (self.columns - self._label) // max(1, len(self._rows)))
 
     def measured(self) -> Size:
         """Return the header's row and those of the classes."""
