@@ -108,7 +108,7 @@ def _evaluate_run(run: RunDir, flags: Flags, which: Which, split: SavedSplit, *,
     else:
         from resnet_tui.printing.scores import print_scores
 
-        facts = [("precision", f"{precision(config)}, as it was trained")]
+        facts = [("precision", precision(config))]
         print_scores(scores, classes, f"{run.name}, {which} checkpoint (epoch {scores.epoch})", facts)
 
 
