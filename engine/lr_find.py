@@ -34,8 +34,8 @@ def load_and_find_lr(config: RunConfig, test: RangeTest, runs: Path) -> Generato
     """
     sources.check(config.data)
     keep_freed_memory()
-    half = max(2, config.train.batch_size // 2)
-    with advice.memory_suffices(f"use --batch-size {half}, a smaller network"):
+    half = config.train.batch_size // 2
+    with advice.memory_suffices(f"use {f'--batch-size {half}, ' if half >= 2 else ''}a smaller network"):
         weights = (yield from load_weights(config.weights.source, runs)) if config.weights.source else None
         dataset = yield from sources.load(config.data, config.train.seed)
         yield from find_lr(config, dataset, test, weights)

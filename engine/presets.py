@@ -93,8 +93,11 @@ def locate(wanted: str) -> Path:
         if path.suffix == ".toml" and path.is_file():
             return path
         if wanted and path.exists():
-            what = "a folder" if path.is_dir() else "a file, but its name does not end in .toml"
-            raise ConfigError(f"preset {one_line(wanted)!r}: this is {what}; give a preset's name or a .toml file")
+            what = "a folder" if path.is_dir() else "no file whose name ends in .toml"
+            raise ConfigError(
+                f"preset {one_line(wanted)!r}: this is {what}; give a .toml file, or a preset's name"
+                f"{nearest(wanted, names())}"
+            )
     raise ConfigError(
         f"preset {one_line(wanted)!r}: no such preset or file{nearest(wanted, names())} "
         "(resnet-tui presets lists all; or give the path of a .toml file)"

@@ -15,6 +15,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -40,7 +41,13 @@ DEFAULT_RUNS = Path("runs")
 """Where runs lie unless --runs-dir says otherwise; there a run's name is enough to find it."""
 HEARTBEAT_SECONDS = 1.0
 _STALE_SECONDS = 5.0
-_DISK_FAILS = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_CHOSEN = {
+    *(errno.EEXIST, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+}
+"""Of a folder that a person chose wrongly; everything else is the machine's failure."""
+_FIRST_LINE = 64 << 10
+"""Bytes; it holds the configuration."""
 _STAMP_FORMAT = "%Y%m%d-%H%M%S"
 _STAMP = re.compile(r"\d{8}-\d{6}")
 _HEARTBEAT_BYTES = 512
@@ -221,14 +228,17 @@ def create(runs: Path, config: RunConfig) -> RunDir:
             shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, WorldError):
             raise
-        name = f"runs folder {one_line(str(runs))}"
-        if error.errno in _DISK_FAILS:
-            raise WorldError(
-                f"{name} cannot be written: {error.strerror}; give another with --runs-dir, or make room"
-            ) from error
-        why = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
-        raise UserError(f"{name} cannot be written: {why}; give another with --runs-dir") from error
+        raise cannot_be_written(runs, error) from error
     return run
+
+
+def cannot_be_written(runs: Path, error: OSError) -> UserError:
+    """Return what to tell of a runs folder that cannot be made or written: a person chose wrongly, or it failed."""
+    name = f"runs folder {one_line(str(runs))} cannot be written"
+    if error.errno not in _CHOSEN:
+        return WorldError(f"{name}: {error.strerror}; give another with --runs-dir, or make room")
+    why = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+    return UserError(f"{name}: {why}; give another with --runs-dir")
 
 
 def _make_unique(runs: Path, stem: str) -> Path:
@@ -281,14 +291,22 @@ def iterate(runs: Path) -> Iterator[RunDir]:
 
 
 def _began(path: Path) -> str:
-    """When a run began, as its name says, or, where it was renamed or copied, as its configuration was written."""
+    """When a run began, as its name says, or, where it was renamed, its first event, or else its configuration."""
     if _STAMP.match(path.name):
         return path.name
     try:
-        written = (path / "config.toml").lstat().st_mtime
-        return datetime.fromtimestamp(written).astimezone().strftime(f"{_STAMP_FORMAT}.%f")
+        began = _first_time(path / "events.jsonl") or (path / "config.toml").lstat().st_mtime
+        return datetime.fromtimestamp(began).astimezone().strftime(f"{_STAMP_FORMAT}.%f")
     except (OSError, OverflowError, ValueError):  # a time that no calendar has
         return ""
+
+
+def _first_time(log: Path) -> float | None:
+    try:
+        with open_regular(log) as lines:
+            return float(json.loads(lines.readline(_FIRST_LINE))["time"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no event yet, or damage
+        return None
 
 
 def _may_be_run(path: Path) -> bool:

@@ -153,7 +153,7 @@ class RunSummary:
         """
         last = math.inf if by_step is None else by_step / max(1, self.steps_per_epoch)
         split = split or self.choosing_split
-        begin = self.pruned.epoch if self.pruned else 0
+        begin = self.pruned.epoch if self.pruned and self.pruned.epoch <= last else 0
         rows = [(accuracy, row) for row in self.rows
                 if begin <= row.epoch <= last and (accuracy := row.accuracy(split)) is not None]  # fmt: skip
         return max(rows, key=lambda pair: pair[0])[1] if rows else None

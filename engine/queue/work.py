@@ -17,6 +17,7 @@ from engine.queue.device import fits
 from engine.queue.file import Draft, Entry, Queue
 from engine.queue.locks import is_held, lock, run_lock, worker_lock
 from engine.queue.standing import stands
+from engine.run_dir import cannot_be_written
 from engine.signals import heeded
 from engine.text import one_line
 
@@ -86,7 +87,7 @@ class Worker:
                     "at a time; wait for it, or give another device"
                 ) from None
             except OSError as error:
-                raise WorldError(f"runs folder {one_line(str(runs))} cannot be written: {error.strerror}") from error
+                raise cannot_be_written(runs, error) from error
             if is_held(run_lock(runs, name)):
                 raise UserError(self._orphan())
             with self.queue.edit() as draft:

@@ -173,7 +173,7 @@ def _terminal() -> Iterator[Check]:
         f"{', NO_COLOR is set' if os.environ.get('NO_COLOR') else ''}",
         "80x24 or larger shows every column" if small else "",
     )
-    encoding = (sys.stdout.encoding or "ascii").lower()
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
     if "utf" not in encoding:
         yield Check("note", "encoding", encoding, "charts need UTF-8: set LANG to one, such as C.UTF-8")
 

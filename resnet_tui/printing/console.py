@@ -14,11 +14,16 @@ _BLANKS_AT_THE_END = re.compile(r" +(?=\n)")
 def on_stdout(pipe_width: int | None = PIPE_WIDTH) -> Console:
     """Return the standard output; where it is no terminal, ``pipe_width`` characters wide, with no blanks at ends.
 
-    For sentences, which are better folded, None: as wide as ``COLUMNS`` says, or 80.
+    For sentences, which are better folded, None: as wide as ``COLUMNS`` or the terminal says, or 80.
     """
-    if sys.stdout.isatty():
+    if sys.stdout is None or is_terminal():  # Rich prints into nothing where a shell closed it
         return Console()
     return Console(file=cast("IO[str]", _Trimmed(sys.stdout)), width=pipe_width)
+
+
+def is_terminal() -> bool:
+    """Whether a person sees what is printed. A pipe that wants colours (``FORCE_COLOR``) is still a pipe."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 class _Trimmed:

@@ -10,7 +10,7 @@ from engine import words
 from engine.config import RunConfig
 from engine.lr_range import EXPLODED, RangeTest, Reading, Suggestion, smoothed, suggest
 from resnet_tui.charts.plot import Line, Mark, Plot, draw
-from resnet_tui.printing.console import on_stdout
+from resnet_tui.printing.console import is_terminal, on_stdout
 from resnet_tui.printing.facts import print_facts
 
 _ROWS = 20
@@ -35,7 +35,7 @@ def print_curve(
     if found is not None:
         facts += suggested(found)
     print_facts(console, facts)
-    if console.is_terminal:
+    if is_terminal():
         for strip in draw(plot(readings, test, found), console.width, _ROWS, ascii_only=ascii_only).strips:
             console.print(Text.assemble(*((part.text, part.style or "") for part in strip)), no_wrap=True)
     else:

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,15 @@ def test_doctor_finds_nothing_wrong_here(cli: Cli, tmp_path: Path) -> None:
     checks = json.loads(result.stdout)
     assert result.returncode == 0, [check for check in checks if check["level"] == "problem"]
     assert {"python", "torch", "device cpu", "memory", "runs folder", "data digits"} <= {c["what"] for c in checks}
+
+
+def test_a_shell_that_closes_standard_output_gets_no_traceback(tmp_path: Path) -> None:
+    for command in ("data", "doctor", "presets", "runs"):
+        ended = subprocess.run(
+            ["sh", "-c", f'"$0" -m resnet_tui {command} >&-', sys.executable],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")

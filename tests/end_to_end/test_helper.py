@@ -123,7 +123,7 @@ def test_of_several_previews_the_newest_is_answered(asked: Asked) -> None:
     assert len(reply.table.rows) == 78
 
 
-def test_a_helper_that_dies_is_told_once_and_started_anew() -> None:
+def test_a_helper_that_dies_is_told_once_and_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked()
     asked.helper.machine()
     assert isinstance(asked.replies.get(timeout=SECONDS), Machine)
@@ -137,9 +137,11 @@ def test_a_helper_that_dies_is_told_once_and_started_anew() -> None:
     again = asked.helper.machine()
     assert asked.replies.get(timeout=SECONDS).id == again
     process = asked.helper._process
-    asked.helper.close()
-    asked.helper.close()
     assert process is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "wait", lambda *_args, **_more: pytest.fail("it is waited for"))
+        asked.helper.close()
+        asked.helper.close()
     assert process.wait(timeout=SECONDS) == -signal.SIGKILL
     asked.helper.preview(RunConfig())
     assert asked.replies.empty()

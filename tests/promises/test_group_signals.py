@@ -257,6 +257,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, figure: Callable[[str],
         seconds = training.signalled(signal.SIGTERM)
         assert training.process.returncode == 128 + signal.SIGTERM
         assert seconds < 2 * WITHIN, "a step takes longer"
+        assert not training.said_so(lambda event: isinstance(event, RunFinished)), "it did not end in order"
         training_over = time.monotonic()
         while training.group():
             assert time.monotonic() - training_over < 5, "workers are left"

@@ -126,7 +126,7 @@ def test_what_is_there_and_no_preset_is_said_to_be_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "preset.txt").touch()
-    words = {"": "no such preset", ".": "this is a folder", "preset.txt": "its name does not end in .toml"}[wanted]
+    words = {"": "no such preset", ".": "this is a folder", "preset.txt": "no file whose name ends in .toml"}[wanted]
     with pytest.raises(ConfigError, match=words):
         presets.load(wanted)
 

@@ -1,6 +1,7 @@
 """The event log after crashes, and the run directory."""
 
 import errno
+import json
 import math
 import os
 from contextlib import suppress
@@ -134,12 +135,25 @@ def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_not_the_persons_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    for number in (errno.ENOSPC, errno.EMFILE):
 
-    monkeypatch.setattr(Path, "mkdir", full)
-    with pytest.raises(WorldError, match=r"cannot be written: No space left on device; .* or make room"):
-        run_dir.create(tmp_path / "runs", RunConfig())
+        def fails(*_: object, number: int = number, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "mkdir", fails)
+            with pytest.raises(WorldError, match=rf"cannot be written: {os.strerror(number)}; .* or make room"):
+                run_dir.create(tmp_path / "runs", RunConfig())
+
+
+def test_a_copied_run_began_when_its_log_says(tmp_path: Path) -> None:
+    for name, began in (("b", 3e9), ("c", 1e9), ("a", 2e9), ("damaged", None), ("deep", None)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.toml").touch()
+        os.utime(tmp_path / name / "config.toml", (4e9, 4e9))
+        text = json.dumps({"kind": "run_started", "time": began}) if began else "[" * 50_000
+        (tmp_path / name / "events.jsonl").write_text(f"{text}\n")
+    assert [run.name for run in run_dir.iterate(tmp_path)] == ["c", "a", "b", "damaged", "deep"]
 
 
 def test_the_last_run_is_the_one_that_began_last_whatever_its_folder_is_called(tmp_path: Path) -> None:
