@@ -117,7 +117,8 @@ class ConsoleSink:
             case ModelBuilt():
                 name = self._summary.config.name if self._summary.config else ""
                 self._print(Text.assemble(("resnet-tui", "bold"), " · ", (name, "bold cyan")))
-                self._print_facts(report.opening(self._summary, self._path))
+                rows = [("table", f"a line every {self._every} epochs")] if self._every > 1 else []
+                self._print_facts([*report.opening(self._summary, self._path), *rows])
                 self._print(Text())
             case ControlApplied():
                 self._note(report.control(event), "cyan")
@@ -133,14 +134,18 @@ class ConsoleSink:
                     self._print_row(self._held_back)
                 self._print(Text())
                 self._print_facts(report.closing(self._summary, self._path, say_resume=self._say_resume))
-        every = self._summary.config.telemetry.table_every_epochs if self._summary.config else 1
         for row in self._summary.rows[self._printed :]:
-            if row.epoch % every == 0 or row.epoch == self._summary.last_epoch:
+            if row.epoch % self._every == 0 or row.epoch == self._summary.last_epoch:
                 self._print_row(row)
                 self._held_back = None
             else:
                 self._held_back = row
         self._printed = len(self._summary.rows)
+
+    @property
+    def _every(self) -> int:
+        """How many epochs there are to a line."""
+        return self._summary.config.telemetry.table_every_epochs if self._summary.config else 1
 
     def _draw(self) -> None:
         """Draw the live view if it is time to; a pause is drawn at once, for nothing may follow it soon."""

@@ -101,6 +101,7 @@ def test_the_table_has_a_line_every_so_many_epochs_and_the_last() -> None:
     screen.feed(Sparse(5).whole([0.5, 0.9, 0.8, 0.7, 0.6]))
     lines = screen.stdout.splitlines()
     header = next(i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"])
+    assert re.search(r"^table +a line every 2 epochs$", screen.stdout, re.MULTILINE)
     assert [line.split()[0] for line in lines[header + 1 : header + 4]] == ["2", "4", "5"]
     assert lines[header + 4] == ""
     early = Screen(terminal=False)
